@@ -263,7 +263,7 @@ class DriftSettings:
         kind="duration",
         minimum=10,
         doc="Time that an automatically recorded reference covers; at least a day is needed to cover "
-        "every hour.",
+        "every hour, and no more is recorded than 40,320 windows (28 days of minutes).",
     )
     living_reference: bool = setting(
         True,

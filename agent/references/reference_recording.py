@@ -13,6 +13,7 @@ import structlog
 from agent.config.schema import DriftSettings
 from agent.core.counts import count
 from agent.core.errors import ReferenceMismatch
+from agent.core.units import duration_text
 from agent.references.recorder import LEAST_WINDOWS, ReferenceRecorder, Subject
 from agent.references.sampling import SampledWindow
 from agent.references.stored import StoredReference
@@ -24,6 +25,10 @@ FIRST_WINDOWS = 20
 
 FIRST_SHARE = 1 / 24
 """Of the length of an automatic recording: after so much (an hour of a day) it is used, and renewed as often."""
+
+MOST_WINDOWS = 40_320
+"""28 days of minutes, of which 120 MB lie in memory. On disk they are 155 MB of text: of more than 256 MB nothing is
+read again, and so a restart would have ended the recording."""
 
 LONGEST_WAIT = 1.25
 """Times its length that an automatic recording waits for an alarm to end; what still lasts then is taken for normal."""
@@ -76,6 +81,12 @@ class ReferenceRecording:
                 f"{length:g} s are too short for a reference; expected at least {least:g} s "
                 f"({LEAST_WINDOWS} windows), better a day"
             )
+        if length > self._longest:
+            raise ReferenceMismatch(
+                f"{duration_text(length)} is too long to be recorded; expected at most "
+                f"{duration_text(self._longest)} ({MOST_WINDOWS} windows): a week holds every hour of each day, and "
+                "the reference is renewed from then on"
+            )
         if self.recorder is not None and self.recorder.made_by == "asked":
             raise ReferenceMismatch(
                 f"a reference of camera {self._subject.camera!r} is being recorded already "
@@ -88,7 +99,14 @@ class ReferenceRecording:
         unfinished = stored is not None and stored.made_by == "auto" and not stored.final
         if self.recorder is None and settings.auto_reference and (stored is None or unfinished):
             least = LEAST_WINDOWS * self._subject.window_seconds
-            self._begin("auto", max(settings.reference_length, least), now)
+            if settings.reference_length > self._longest:
+                log.warning(
+                    "drift.reference_length is longer than can be recorded",
+                    camera=self._subject.camera,
+                    seconds=settings.reference_length,
+                    at_most=self._longest,
+                )
+            self._begin("auto", min(max(settings.reference_length, least), self._longest), now)
 
     def covers(self, stored: StoredReference | None) -> bool:
         """Whether it holds as much as the reference in force, where something was accepted into that meanwhile."""
@@ -126,6 +144,7 @@ class ReferenceRecording:
             )
             return
         covered = round(recorder.covered)
+        recorder.length = min(recorder.length, self._longest)  # of an earlier version
         if recorder.subject != self._subject:
             reason = (
                 "the stored recording cannot be used and is discarded: the model, the features or "
@@ -161,6 +180,10 @@ class ReferenceRecording:
             "length": recorder.length,
             "windows": recorder.windows,
         }
+
+    @property
+    def _longest(self) -> float:
+        return MOST_WINDOWS * self._subject.window_seconds
 
     def _begin(self, made_by: str, length: float, now: float) -> None:
         self.recorder = ReferenceRecorder(self._subject, made_by=made_by, length=length, started_at=now)
