@@ -25,6 +25,7 @@ def test_a_mixture_of_all_faults_does_nothing_wrong():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute on a quiet machine
 @pytest.mark.parametrize("fault", FAULTS)
 def test_ten_thousand_device_hours_do_nothing_wrong(fault):
     wrong, counts = simulate(fault, 10_000 / len(FAULTS), seed=1)

@@ -83,15 +83,15 @@ class FamilyStream:
     def process(self, head: MessageIdentity, *, replay: bool, now: float) -> None:
         """Count one message that arrived at `now`."""
         seq = head.seq
-        if seq in self.seen:
+        if seq in self.seen or self._is_forgotten(seq):
             self.duplicates += 1
-            self.altered += self.seen[seq] != head.mark
+            self.altered += self.seen.get(seq, head.mark) != head.mark
             return
         self.disorder += bool(self.seen) and seq < self.last
         if not self.seen or seq < self.first:
             self.first, self._before_first = seq, head.merged - 1 + head.lost
         self.seen[seq] = head.mark
-        if len(self.seen) > MOST_SEEN:  # the one heard first: what comes twice comes soon after
+        if len(self.seen) > MOST_SEEN:  # the one heard first: what comes twice mostly comes soon after
             del self.seen[next(iter(self.seen))]
         self.received += 1
         self.last = max(self.last, seq)
@@ -103,6 +103,14 @@ class FamilyStream:
         self.worst_delay_seconds = max(self.worst_delay_seconds, delay)
         self.least_delay_seconds = min(self.least_delay_seconds, delay)
         self.heard_at = now
+
+    def _is_forgotten(self, seq: int) -> bool:
+        """Whether it was heard, but so long ago that it is not remembered: older than all that is, and none is missing.
+
+        A broker that was killed goes on from what it had last saved, and delivers once more what it delivered since.
+        """
+        full = len(self.seen) == MOST_SEEN
+        return full and self.first <= seq < next(iter(self.seen)) and not self.gaps
 
     @property
     def gaps(self) -> int:

@@ -52,6 +52,24 @@ def test_every_number_is_accounted_for_or_a_gap(seqs, lost, merged, expected):
     assert verifier.report()["ok"] == (not {"gaps", "disorder", "altered"} & expected.keys())
 
 
+@pytest.mark.parametrize(
+    ("again", "missing", "expected"),
+    [
+        (3, 0, {"received": 61, "duplicates": 1}),
+        (3, 5, {"received": 61, "disorder": 1}),
+        (5, 5, {"received": 61, "disorder": 1}),
+    ],
+)
+def test_what_a_broker_delivers_once_more_after_long_is_no_disorder(monkeypatch, again, missing, expected):
+    """One that was killed goes on from what it had saved half an hour before. Where something is missing, it may be that."""
+    monkeypatch.setattr("agent.delivery.verify.stream.MOST_SEEN", 20)
+    verifier, drafts = Verifier(), Drafts()
+    hear(verifier, drafts, [seq for seq in range(1, 62) if seq != missing] + [again])
+    found = stream(verifier)
+    counted = ("gaps", "lost", "merged", "duplicates", "disorder", "altered")
+    assert {k: v for k, v in found.items() if k in ("received", *counted) and v} == expected
+
+
 def test_a_new_epoch_counts_anew_and_a_new_boot_goes_on():
     verifier, drafts = Verifier(), Drafts()
     hear(verifier, drafts, [7, 8], boot="boot1-epoch1")
