@@ -219,7 +219,7 @@ class Alarm:
         if sureness < _LEANING and self._may_note(gauge):
             changed = self.level != 0.0
             if self._note(changed, gauge) < _NOTHING_LEFT * gauge.limits[changed].max():
-                return self._over()
+                return self.end()
         return self._step(sureness >= 1.0)
 
     def _sureness(self, says: NDArray[np.bool_], gauge: Gauge) -> float:
@@ -267,9 +267,15 @@ class Alarm:
 
     def _step(self, gone: bool) -> bool:
         self.calm = self.calm + 1 if gone else 0
-        return self.calm >= CALM and self.lulls.outlasted and self._over()
+        return self.calm >= CALM and self.lulls.outlasted and self.end()
 
-    def _over(self) -> bool:
+    @property
+    def found_in(self) -> int:
+        """How many windows it took to find the change, about."""
+        return int(_SPANS[self.place]) if self.of is Of.DISTANCES else self.age
+
+    def end(self) -> bool:
+        """The alarm is over: True."""
         self.since, self.calm, self.before = None, 0, self.whole
         self.level = self.memory = self.seen = self.whole = None
         return True

@@ -23,6 +23,7 @@ _MUTE, _CLEAR = 0.85, 0.60
 above 85 % fewer than three of a window's sixteen quantiles differ from it, at 60 % the median is still free to move."""
 
 
+_SLOTS = int(86400.0 // SLOT_SECONDS)
 _NEARLY = 0.9  # of what the best hour can say
 
 
@@ -74,7 +75,7 @@ class Contexts:
     _rows: dict[int, list[TableRow]] = field(default_factory=dict)
     _gates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)
-    _most: NDArray[np.float64] | None = None
+    _speaking: dict[float, NDArray[np.bool_]] = field(default_factory=dict)
 
     def at(self, moment: float) -> Expected:
         """What is normal at `moment` (Unix time)."""
@@ -93,21 +94,33 @@ class Contexts:
             table=table,
             log_steps=_mixed(first.log_steps, second.log_steps, share),
             shares=_mixed(_normalised(first.classes), _normalised(second.classes), share),
-            informative=_mixed(self._informative(before), self._informative(after), share),
+            informative=self._informative_at(hour),
             hour=before if share <= 0.5 else after,
             distance=distance,
         )
 
     def speaks(self, moment: float, reach: float) -> NDArray[np.bool_]:
         """Of which features (F,) windows say nearly as much as in the best hour, from `reach` seconds before `moment`
-        (Unix time) until as long after it.
+        (Unix time) until as long after it; of one that is never busy for so long, as far around as it ever is.
 
         Around dusk, when a count is 0 all night, a change looks like an earlier or later dusk, and is gone with it.
         """
-        if self._most is None:
-            self._most = np.max([self._informative(hour) for hour in self.hours], axis=0)
-        around = [self.at(moment + offset).informative for offset in (-reach, 0.0, reach)]
-        return np.asarray(np.min(around, axis=0) >= _NEARLY * self._most)
+        if reach not in self._speaking:
+            self._speaking[reach] = self._speaking_slots(int(reach // SLOT_SECONDS))
+        return np.asarray(self._speaking[reach][int((moment % 86400.0) // SLOT_SECONDS)])
+
+    def _speaking_slots(self, reach: int) -> NDArray[np.bool_]:
+        """At which slots of the day (slots, F) each feature speaks, up to `reach` slots around each."""
+        said = np.stack(
+            [self._informative_at((slot + 0.5) * SLOT_SECONDS / 3600.0) for slot in range(_SLOTS)]
+        )
+        enough = _NEARLY * np.max([self._informative(hour) for hour in self.hours], axis=0)
+        least, found = said, said >= enough
+        for step in range(1, reach + 1):
+            least = np.minimum(least, np.minimum(np.roll(said, step, axis=0), np.roll(said, -step, axis=0)))
+            wider = least >= enough
+            found = np.where(wider.any(axis=0), wider, found)
+        return np.asarray(found)
 
     def around(self, hour: float) -> tuple[int, int, float, float]:
         """The contexts before and after `hour` (0..24), how far between them it is, and how far the nearest is."""
@@ -129,6 +142,11 @@ class Contexts:
         if hour not in self._rows:
             self._rows[hour] = make_rows(self.hours[hour].samples, self.spread)
         return self._rows[hour]
+
+    def _informative_at(self, hour: float) -> NDArray[np.float64]:
+        """How much a moment can say of each feature (F,), `hour` hours into the day."""
+        before, after, share, _ = self.around(hour)
+        return _mixed(self._informative(before), self._informative(after), share)
 
     def _informative(self, hour: int) -> NDArray[np.float64]:
         if hour not in self._gates:

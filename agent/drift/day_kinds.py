@@ -41,3 +41,11 @@ def kinds_seen(start: float, end: float, utc_offset: float) -> NDArray[np.bool_]
         days[hour_of(middle), int(weekend(middle, utc_offset))] += 1
     near = np.maximum(days, np.maximum(np.roll(days, 1, axis=0), np.roll(days, -1, axis=0)))
     return np.asarray((near >= _ENOUGH) | ((near > 0) & (days[:, ::-1] == 0)))
+
+
+def why_unseen(kind: int) -> str:
+    """Why a verdict on such a day (0 a weekday, 1 a weekend) is provisional."""
+    return (
+        f"the reference saw no {('weekday', 'weekend')[kind]} at this hour, or one among other days: "
+        "only large changes are judged until it holds two"
+    )

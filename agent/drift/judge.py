@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from agent.core.untrusted import take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS, Expected, hour_of
-from agent.drift.day_kinds import kind_key
+from agent.drift.day_kinds import kind_key, why_unseen
 from agent.drift.describe import Describer
 from agent.drift.distances import class_shares
 from agent.drift.evidence import KNOTS, look
@@ -31,6 +31,7 @@ from agent.drift.patience import Patience
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.remembered import QUANTILES, Remembered
+from agent.drift.retrial import Retrial, TrialDay
 from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.verdict import DriftVerdict
@@ -44,6 +45,7 @@ LEAST_SHARE = 0.1
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
 
+T = TypeVar("T")
 _KNOT_PLACES = np.rint(QUANTILES * KNOTS - 0.5).astype(int)
 
 
@@ -68,6 +70,7 @@ class DriftJudge:
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
         self._passing, self._patience = Passing(), Patience()
+        self._retrial: Retrial | None = None
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
         self._kinds_seen, self._new_days = reference.kinds_seen(), NewDays()
@@ -151,19 +154,22 @@ class DriftJudge:
             large, [ranks] = self._new_days.beyond(key, evidence, refinement.offset, usual)
             self._new_days.add(key, evidence)
             refined = refinement(large[0], evidence.trust[0], fit.hours)
-        remembered = self._remembered
-        remembered.add_evidence(refined, gap)
         filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         if reference.calibration.mix is not None:
-            shown = self._mix_shown(reference.calibration.mix, window, counts, expected, trust)
-            remembered.add_classes(shown.evidence, gap)
-            self._shown[Of.CLASSES] = shown
+            self._shown[Of.CLASSES] = self._mix_shown(
+                reference.calibration.mix, window, counts, expected, trust
+            )
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
-        if gap > 1:
-            remembered.fading.rest(gap - 1)
-        remembered.fading.add(ranks, filled, seen, normal)
-        remembered.add_knots(looks.knots[0][:, _KNOT_PLACES])
+        tried = [] if self._retrial is None or self._retrial.day.found else [self._retrial.anew]
+        for each in (self._remembered, *tried):
+            each.add_evidence(refined, gap)
+            if Of.CLASSES in self._shown:
+                each.add_classes(self._shown[Of.CLASSES].evidence, gap)
+            if gap > 1:
+                each.fading.rest(gap - 1)
+            each.fading.add(ranks, filled, seen, normal)
+        self._remembered.add_knots(looks.knots[0][:, _KNOT_PLACES])
         self._patience.rest(gap * reference.origin.window_seconds, self._budget)
         self._last_end, self._gap = window.end, gap
         return expected
@@ -208,10 +214,9 @@ class DriftJudge:
         classes = self._describer.classes(remembered)
         pair = self._describer.pair(remembered.pairs)
         reached = self._describer.reached(remembered)
-        mix = self._describer.likelihood(self._remembered.classes)[0]
-        raised = self._patience.factor
-        ratio = max(float(self._scorer.ratio(scored)), float(reached.largest.max()), mix)
-        familiar = self._alarm_step(window.end, scored, reached)
+        raised, ratio = self._patience.factor, self._ratio_of(remembered, scored, reached)
+        kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
+        familiar = self._alarm_step(window.end, kind, scored, reached)
         if self.alarm:
             self._patience.during(ratio)
         elif raised > 1.0:  # what is below its raised limit is not over it
@@ -243,11 +248,16 @@ class DriftJudge:
             raised=raised,
         )
 
-    def _alarm_step(self, now: float, scored: Scored, reached: Reached) -> bool:
-        """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
+    def _ratio_of(self, remembered: Remembered, scored: Scored, reached: Reached) -> float:
+        """The largest of all that is judged, over its limit."""
+        mix = self._describer.likelihood(remembered.classes)[0]
+        return max(float(self._scorer.ratio(scored)), float(reached.largest.max()), mix)
+
+    def _alarm_step(self, now: float, kind: int, scored: Scored, reached: Reached) -> bool:
+        """Raise or end the alarm, on a day of this kind; whether what is over the limit is a familiar excursion."""
         if self.alarm:
-            change, since = self._alarm.whole, self._alarm.since
-            if self._watch(reached):
+            change, since, age = self._alarm.whole, self._alarm.since, self._alarm.age
+            if self._watch(reached) or self._tried_in_vain(kind, shows=self._alarm.age > age):
                 self._note_passed(change, since, now)
                 self._patience.ended()
                 self._begin_anew()
@@ -272,7 +282,21 @@ class DriftJudge:
             self._alarm.raise_by_distance(now, reached)
         if self._alarm.of is not Of.FEATURES:
             self._alarm.whole = self._remembered.memory[..., DISTINCT]
+        self._begin_retrial(kind)
         return False
+
+    def _begin_retrial(self, kind: int) -> None:
+        anew = Remembered(self.reference, self._scorer.columns, self._scorer.limits.mix.size)
+        self._retrial = Retrial(TrialDay.of(kind, self._alarm.found_in), anew)
+
+    def _tried_in_vain(self, kind: int, *, shows: bool) -> bool:
+        """Whether a judge that began anew has not raised the alarm that is on, and so it is over."""
+        assert self._retrial is not None
+        anew, over, seconds = self._retrial.anew, False, self.reference.origin.window_seconds
+        if not self._retrial.day.found:
+            ratio = self._ratio_of(anew, self._scorer(anew.memory), self._describer.reached(anew))
+            over = ratio >= self._patience.next_factor
+        return self._retrial.step(kind, seconds, shows=shows, over=over) and self._alarm.end()
 
     def _raise(
         self, now: float, memory: NDArray[np.float64], changed: NDArray[np.bool_], age: int, of: Of
@@ -300,23 +324,13 @@ class DriftJudge:
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
-        self._excuse = Excuse(calm=0)
+        self._excuse, self._retrial = Excuse(calm=0), None
         self._remembered.begin_anew()
 
     def _why_provisional(self, window: WindowSketch) -> str:
-        reference = self.reference
-        if not self._kind_seen(window):
-            kind = kind_key(window.start, reference.origin.utc_offset) // HOURS
-            return (
-                f"the reference saw no {('weekday', 'weekend')[kind]} at this hour, or one among other days: "
-                "only large changes are judged until it holds two"
-            )
-        if not reference.provisional:
-            return ""
-        if reference.any_hour:
-            return "the reference was made from images"
-        hours = reference.origin.covered / 3600.0
-        return f"the reference covers {f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.0f} min'}"
+        if self._kind_seen(window):
+            return self.reference.why_provisional
+        return why_unseen(kind_key(window.start, self.reference.origin.utc_offset) // HOURS)
 
     def _silent(self, window: WindowSketch, expected: Expected, reason: str) -> DriftVerdict:
         return DriftVerdict.not_judged(
@@ -343,6 +357,7 @@ class DriftJudge:
             "light": self._light.to_json(),
             "new_days": self._new_days.state(),
             "alarm": self._alarm.state(),
+            "retrial": None if self._retrial is None else self._retrial.state(),
             "ratio": self._ratio,
         }
 
@@ -356,27 +371,29 @@ class DriftJudge:
             raise ReferenceMismatch(f"what was seen before cannot be read: {error}") from None
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        remembered = self._remembered.restored(state)
+        remembered, features = self._remembered.restored(state), len(self.reference.origin.features)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        excuse, passing, patience, light = Excuse(), Passing(), Patience(), LightFollower()
-        new_days = NewDays()
-        if "new_days" in state:  # the version before had none
-            new_days = NewDays.restore(take_object(state, "new_days"), len(self.reference.origin.features))
-        if "light" in state:  # the version before had none
-            light = LightFollower.restore(take_object(state, "light"))
-        if "patience" in state:  # the version before had none
-            patience = Patience.restore(take_object(state, "patience"))
-        if "passing" in state:  # the version before had none
-            passing = Passing.restore(take_object(state, "passing"), self._scorer.columns)
-        if "excuse" in state:  # likewise
-            known = passing.joined(self.reference.calibration.excursions)
-            excuse = Excuse.restore(take_object(state, "excuse"), known)
+        new_days = _kept(state, "new_days", lambda kept: NewDays.restore(kept, features), NewDays())
+        light = _kept(state, "light", LightFollower.restore, LightFollower())
+        patience = _kept(state, "patience", Patience.restore, Patience())
+        passing = _kept(state, "passing", lambda kept: Passing.restore(kept, self._scorer.columns), Passing())
+        known = passing.joined(self.reference.calibration.excursions)
+        excuse = _kept(state, "excuse", lambda kept: Excuse.restore(kept, known), Excuse())
         memories = {Of.FEATURES: remembered.memory, Of.CLASSES: remembered.classes}
-        alarm = Alarm.restore(take_object(state, "alarm"), memories, len(self.reference.origin.features))
+        alarm = Alarm.restore(take_object(state, "alarm"), memories, features)
+        retrial = _kept(state, "retrial", lambda kept: Retrial.restore(kept, remembered), None)
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
         self._new_days = new_days
         self._remembered, self._last_end, self._alarm = remembered, last_end, alarm
+        self._retrial = retrial if self.alarm else None
+        if self.alarm and retrial is None:
+            self._begin_retrial(0)
+
+
+def _kept(state: Mapping[str, Any], name: str, restore: Callable[[Mapping[str, Any]], T], without: T) -> T:
+    """What is kept under a name; `without` it, by a version before that had none."""
+    return without if state.get(name) is None else restore(take_object(state, name))
 
 
 Judge = DriftJudge

@@ -40,6 +40,13 @@ class Patience:
         """What limits are multiplied by, 1 to 2."""
         return math.exp(self.raised)
 
+    @property
+    def next_factor(self) -> float:
+        """What limits are multiplied by once the alarm that is on has ended by itself."""
+        if self.peak >= LARGE * self.factor:
+            return self.factor
+        return math.exp(min(self.raised + STEP, MOST))
+
     def rest(self, seconds: float, budget: float) -> None:
         """So much time has passed, with a `budget` of false alarms a month."""
         self.raised = max(self.raised - STEP * budget * max(seconds, 0.0) / MONTH_SECONDS, 0.0)
@@ -50,9 +57,7 @@ class Patience:
 
     def ended(self) -> None:
         """The alarm that was on has ended by itself."""
-        if self.peak < LARGE * self.factor:
-            self.raised = min(self.raised + STEP, MOST)
-        self.peak = 0.0
+        self.raised, self.peak = math.log(self.next_factor), 0.0
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""

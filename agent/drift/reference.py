@@ -94,6 +94,16 @@ class Reference:
         content += [sketch.to_bytes() for hour in sorted(self.hours) for sketch in self.hours[hour].sketches]
         return hashlib.sha256(b"".join(content)).hexdigest()[:12]
 
+    @property
+    def why_provisional(self) -> str:
+        """Why its verdicts are provisional, in words; empty if they are not."""
+        if not self.provisional:
+            return ""
+        if self.any_hour:
+            return "the reference was made from images"
+        hours = self.origin.covered / 3600.0
+        return f"the reference covers {f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.0f} min'}"
+
     def kinds_seen(self) -> NDArray[np.bool_]:
         """Which hours of the day it saw enough of on weekdays and on weekends, (24, 2); all where it has no hours."""
         if self.any_hour:

@@ -27,6 +27,7 @@ from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
 from agent.drift.recording import BLOCK_SECONDS, RecordedHour, Recording
 from agent.drift.reference import Reference
+from agent.drift.retrial import TrialDay
 from agent.drift.scoring import Scorer
 
 WINDOW = 60.0
@@ -140,6 +141,9 @@ class Watch:
     alarm: Alarm
     faded: NDArray[np.float64]
     pairs: PairsSeen
+    trial: TrialDay
+    anew: Past
+    """What a judge has seen that began anew with the trial."""
     change: NDArray[np.float64] | None = None
     """What it was of when it ended, (3, C) in usual sizes; None where distances raised it."""
 
@@ -246,34 +250,61 @@ class Replay:
         )
         return whole, past
 
-    def watch(self, past: Past, weight: NDArray) -> Watch:
-        """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C)."""
+    def kind_of(self, moment: float) -> int:
+        """The kind of day of a Unix time."""
+        return kind_key(moment, self.reference.origin.utc_offset) // HOURS
+
+    def watch(self, past: Past, weight: NDArray, moment: float) -> Watch:
+        """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C) that began at
+        `moment`."""
+        kind = self.kind_of(moment)
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
         judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
-        judge._alarm_step(0.0, self._scorer(past.memory[0]), self._reached(faded, pairs))
-        return Watch(judge._alarm, faded, pairs)
+        judge._alarm_step(0.0, kind, self._scorer(past.memory[0]), self._reached(faded, pairs))
+        trial = TrialDay.of(kind, judge._alarm.found_in)
+        return Watch(judge._alarm, faded, pairs, trial, self.nothing())
 
     def lasts(
-        self, watch: Watch, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray
+        self,
+        watch: Watch,
+        evidence: tuple[NDArray, NDArray, NDArray, NDArray],
+        moment: float,
+        limit: float = 1.0,
     ) -> int | None:
         """After how many of the next windows of one stream the alarm is over; None where it is not.
 
-        Of what `evidence` gives.
+        Of what `evidence` gives of windows from `moment` on; `limit` is what the alarm would be raised by.
         """
-        every = zip(aspects, ranks, weights, whole, strict=True)
-        for number, (evidence, seen, weight, shown) in enumerate(every):
-            change = watch.alarm.whole
-            watch.change = None if change is None else change / self.calibration.refinement.units
-            if watch.alarm.of is Of.FEATURES:
-                over = watch.alarm.watch_change(Shown(evidence=shown, weight=weight), self._scorer.gauge)
-            else:
-                watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
-                watch.pairs.add(evidence[0, : len(seen)], 1.0)
-                over = watch.alarm.watch_distance(self._reached(watch.faded, watch.pairs), 1.0)
-            if over:
+        aspects, ranks, weights, whole = evidence
+        after = tops = None
+        for number in range(len(aspects)):
+            if tops is None and not watch.trial.found:
+                ratios, after = self.judge(aspects[number:, None], ranks[number:, None], watch.anew)
+                tops = np.concatenate([np.zeros(number), ratios.top[:, 0]])
+            age = watch.alarm.age
+            if self._ends(watch, aspects[number], ranks[number], weights[number], whole[number]):
                 return number + 1
+            over = tops is not None and bool(tops[number] >= limit)
+            kind = self.kind_of(moment + WINDOW * number)
+            watch.trial.step(kind, shows=watch.alarm.age > age, over=over)
+            if watch.trial.complete(WINDOW):
+                if not watch.trial.found:
+                    return number + 1
+                watch.trial = watch.trial.next()
+                watch.anew, after, tops = self.nothing(), None, None
+        watch.anew = watch.anew if after is None else after
         return None
+
+    def _ends(self, watch: Watch, evidence: NDArray, seen: NDArray, weight: NDArray, shown: NDArray) -> bool:
+        """Whether the alarm ends with one more window."""
+        change = watch.alarm.whole
+        watch.change = None if change is None else change / self.calibration.refinement.units
+        if watch.alarm.of is Of.FEATURES:
+            return watch.alarm.watch_change(Shown(evidence=shown, weight=weight), self._scorer.gauge)
+        watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
+        watch.pairs.add(evidence[0, : len(seen)], 1.0)
+        return watch.alarm.watch_distance(self._reached(watch.faded, watch.pairs), 1.0)
 
     def _reached(self, faded: NDArray, pairs: PairsSeen) -> Reached:
         """How far distributions, of fading ranks (4, F, 19), and pairs are, over their limits."""

@@ -104,6 +104,7 @@ class Course:
 
     def __init__(self, replay: Replay) -> None:
         self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
+        self._start = replay.reference.origin.end
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._patience, self._budget = Patience(), replay.budget
         self._watch: Watch | None = None
@@ -136,14 +137,15 @@ class Course:
         self.alarms.append(blame(ratios, found, replay))
         first = found + 1
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
-        self._watch = replay.watch(self.past, weights[found])
+        self._watch = replay.watch(self.past, weights[found], self._start + WINDOW * (self._passed + found))
         self._passed += first
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
     def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> int:
         assert self._watch is not None
-        lasted = replay.lasts(self._watch, aspects, ranks, weights, whole)
+        now, limit = self._start + WINDOW * self._passed, self._patience.next_factor
+        lasted = replay.lasts(self._watch, (aspects, ranks, weights, whole), now, limit)
         self._passed += len(aspects) if lasted is None else lasted
         self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:

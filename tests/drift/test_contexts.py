@@ -84,3 +84,36 @@ def test_an_hour_of_nearly_one_value_says_little(commonest, informative):
     weights = np.array([commonest, *[(1 - commonest) / 3] * 3]) * 12000
     assert informativeness(values, weights.astype(np.int64)) == pytest.approx(informative, abs=0.01)
     assert informativeness(np.empty(0, np.float32), np.empty(0, np.int64)) == 0.0
+
+
+def busy(*hours):
+    """A count of which these hours say all, and the others nothing."""
+    none, many = (np.zeros(100, np.float32), np.arange(100, dtype=np.float32) % 9)
+    return contexts(
+        **{
+            f"h{hour}": Context(
+                samples=[(np.sort(many if hour in hours else none), np.ones(100, dtype=np.int64))],
+                log_steps=np.zeros(1),
+                classes=np.zeros(2),
+            )
+            for hour in range(24)
+        }
+    )
+
+
+def speaking(every):
+    return [hour for hour in np.arange(0.0, 24.0, 0.5).tolist() if every.speaks(3600.0 * hour + 1, 3600.0)[0]]
+
+
+def test_a_window_speaks_where_its_surroundings_do():
+    """At dusk a change looks like an earlier one, and is gone with it."""
+    assert speaking(busy(*range(8, 18))) == [9.5 + 0.5 * step for step in range(15)]
+
+
+@pytest.mark.parametrize("hours", [(10,), (10, 11), (6, 7, 8)])
+def test_what_is_busy_for_a_short_time_only_speaks_in_the_middle_of_it(hours):
+    """It spoke never: an alarm of such a count was never over."""
+    middle = np.mean(hours) + 0.5
+    found = speaking(busy(*hours))
+    assert found
+    assert max(abs(hour - middle) for hour in found) <= 0.5

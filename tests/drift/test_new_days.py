@@ -82,13 +82,18 @@ def test_an_alarm_that_ends_at_another_time_is_no_rhythm_and_its_days_are_not_le
     """On Wednesday at noon, when somebody wiped the lens, the days from then on are as good as any."""
     known = week(MONDAY + end * DAY)
     assert (KEY in known) == (end < 5)
-    new = NewDays()
-    new.turn(MONDAY, alarm=False)
-    new.add(KEY, evidence(3.0))
-    new.turn(MONDAY + DAY, alarm=True)
-    new.turn(MONDAY + DAY + HOUR, alarm=False)
-    assert not new.known
-    assert not new.sums
+
+
+@pytest.mark.parametrize(("lasted", "learnt"), [(8.0, True), (23.0, True), (25.0, False)])
+def test_an_alarm_over_midnight_that_lasted_less_than_a_day_came_and_went(lasted, learnt):
+    """A depot that is loaded by night: each day by itself, as an hour of Monday is not that of the Tuesday after it."""
+    new, began = NewDays(), MONDAY + 22 * HOUR
+    for now in np.arange(MONDAY, began + (lasted + 0.5) * HOUR, HOUR / 4):
+        new.turn(now, alarm=began <= now < began + lasted * HOUR)
+        new.add(int(now % DAY // HOUR), evidence(3.0 if now >= began else 0.0, windows=15))
+    assert (22 in new.known) == learnt
+    assert not learnt or shown(new, 3.0, 2) == 0.0, "loaded at two in the night"
+    assert not learnt or shown(new, 0.0, 2) == 0.0, "and not, as in the night to Monday"
 
 
 def test_days_during_an_alarm_that_was_on_before_them_are_not_learnt():
@@ -124,12 +129,21 @@ def test_it_goes_on_from_what_was_saved_and_refuses_what_is_damaged():
     new.add(KEY, evidence(1.0))
     state = json.loads(json.dumps(new.state()))
     assert NewDays.restore(state, 2).state() == new.state()
+    new.turn(MONDAY, alarm=False)
+    new.add(KEY, evidence(1.0))
+    new.turn(MONDAY + 23 * HOUR, alarm=True)
+    new.turn(MONDAY + DAY, alarm=True)
+    held = json.loads(json.dumps(new.state()))
+    assert held["held_hours"] == [KEY]
+    assert NewDays.restore(held, 2).state() == new.state()
     assert NewDays.restore(NewDays().state(), 2).state() == NewDays().state()
     for damaged in (
         {},
         {**state, "known_hours": [9, 9]},
         {**state, "hours": [48]},
         {**state, "sums": "AAAA"},
+        {**state, "held_hours": [48]},
+        {**state, "held_hours": [9]},
     ):
         with pytest.raises(BadInput):
             NewDays.restore(damaged, 2)

@@ -1,0 +1,129 @@
+"""An alarm whose end would never be plain is over once a judge that begins anew would not raise it, for a whole day."""
+
+import json
+
+import numpy as np
+import pytest
+
+from agent.core.untrusted import BadInput
+from agent.drift.judge import DriftJudge
+from agent.drift.retrial import DAY_SECONDS, TIMES, TrialDay
+from agent.drift.sketch import Window
+from tests.drift.conftest import FRAMES, MIDNIGHT, NAMES, Camera, recorded, reference_of
+
+WEEKDAY, WEEKEND = 0, 1
+CONSTANT = NAMES.index("constant")
+WINDOW = 600.0
+A_DAY = round(DAY_SECONDS / WINDOW)
+
+
+def tried(day, windows, kind=WEEKDAY, *, shows=True, over=False):
+    for _ in range(windows):
+        day.step(kind, shows=shows, over=over)
+    return day
+
+
+def test_a_day_is_over_when_all_its_hours_were_judged():
+    day = tried(TrialDay.of(WEEKDAY, 1), A_DAY - 1)
+    assert not day.complete(WINDOW)
+    assert tried(day, 1).complete(WINDOW)
+
+
+def test_days_of_another_kind_are_no_part_of_it_but_what_is_found_on_them_is_found():
+    day = tried(TrialDay.of(WEEKDAY, 1), 2 * A_DAY, WEEKEND)
+    assert not day.complete(WINDOW)
+    assert tried(day, 1, WEEKEND, over=True).found
+
+
+def test_what_took_long_to_find_has_as_long_again_to_show_itself():
+    day = tried(TrialDay.of(WEEKDAY, A_DAY), A_DAY)
+    assert not day.complete(WINDOW)
+    assert not tried(day, 3 * A_DAY, shows=False).complete(WINDOW), "in windows in which it can"
+    assert tried(day, (TIMES - 1) * A_DAY).complete(WINDOW)
+
+
+def test_the_next_day_begins_with_nothing():
+    assert tried(TrialDay.of(WEEKEND, 5), 7, over=True).next() == TrialDay.of(WEEKEND, 5)
+
+
+def test_it_goes_on_from_what_was_saved_and_refuses_what_is_damaged():
+    day = tried(TrialDay.of(WEEKEND, 5), 7, over=True)
+    state = json.loads(json.dumps(day.state()))
+    assert TrialDay.restore(state) == day
+    for damaged in ({}, {**state, "kind": 2}, {**state, "tried": -1}, {**state, "found": "yes"}):
+        with pytest.raises(BadInput):
+            TrialDay.restore(damaged)
+
+
+# -- the judge ------------------------------------------------------------------------------------------------------
+
+
+class Slow(Camera):
+    """The camera with windows of ten minutes, so that days are short."""
+
+    def windows(self, count, **change):
+        collector = Window("front", NAMES, "1", interval=WINDOW / FRAMES)
+        for _ in range(count):
+            rows = self.rows(FRAMES, **change)
+            collector.extend(
+                rows, [0] * int(rows[:, 2].sum()), at=self.now + WINDOW / FRAMES * np.arange(FRAMES)
+            )
+            yield collector.close(self.now, self.now + WINDOW)
+            self.now += WINDOW
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return reference_of(recorded(Slow(1), 3 * A_DAY), MIDNIGHT + 3 * DAY_SECONDS)
+
+
+@pytest.fixture
+def in_alarm(reference):
+    """A judge in alarm for a change of which no window will ever say anything, and its camera."""
+    camera, judge = Slow(2, MIDNIGHT + 3 * DAY_SECONDS), DriftJudge(reference)
+    for window in camera.windows(8, feature=0, shift=5.0):
+        judge.judge(window, window.end)
+    assert judge.alarm
+    judge._alarm.level[:] = 0.0
+    judge._alarm.level[0, CONSTANT] = 1.0
+    judge._retrial.day.least = 0  # it may show itself in no window, and so not in so many
+    return judge, camera
+
+
+def alarms(judge, camera, windows, **change):
+    return [judge.judge(window, window.end).alarm for window in camera.windows(windows, **change)]
+
+
+def test_an_alarm_of_which_nothing_says_anything_is_over_after_a_day_that_does_not_raise_it(in_alarm):
+    """One of a count that gathers for half an hour before a ferry lasted for 590 hours."""
+    on = alarms(*in_alarm, A_DAY + 10)
+    assert 20 <= on.index(False) <= A_DAY
+    assert not any(on[on.index(False) :])
+
+
+def test_a_change_that_lasts_is_found_anew_each_day(in_alarm):
+    judge, camera = in_alarm
+    since = judge.alarm_since
+    assert all(alarms(judge, camera, 2 * A_DAY + 20, feature=0, shift=5.0))
+    assert judge.alarm_since == since
+    assert not alarms(judge, camera, 4 * A_DAY)[-1], "over on the second working day without it at the latest"
+
+
+def test_a_restart_within_the_day_changes_nothing(in_alarm, reference):
+    judge, camera = in_alarm
+    alarms(judge, camera, 60)
+    again = DriftJudge(reference)
+    again.restore(json.loads(json.dumps(judge.state())))
+    for window in camera.windows(A_DAY - 40):
+        assert judge.judge(window, window.end) == again.judge(window, window.end)
+    assert not again.alarm
+
+
+def test_the_state_of_a_version_without_it_begins_a_day(in_alarm, reference):
+    judge, _ = in_alarm
+    state = judge.state()
+    del state["retrial"]
+    again = DriftJudge(reference)
+    again.restore(state)
+    assert again.alarm
+    assert again._retrial.day == TrialDay.of(WEEKDAY, again._alarm.found_in)
