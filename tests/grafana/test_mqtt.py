@@ -10,6 +10,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from agent.core.metrics.payloads import field_of
 from tests.telemetry.fake_nvml.library import build
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = {"${prefix}": "vedette", "${site}": "north", "${device}": "box-7", "${camera}": "front"}
@@ -26,6 +27,8 @@ site = "north"
 url = "{broker}"
 [windows]
 length = "1s"
+[reports]
+profile = "full"
 [[cameras]]
 name = "front"
 kind = "synthetic"
@@ -52,7 +55,19 @@ def asked():
                 yield f"{path.stem}: {panel['title']}", topic, fields
 
 
+def missing(messages):
+    """What no message has of what is asked for: (panel, topic, fields), empty where all is there."""
+    found = []
+    for panel, topic, fields in asked():
+        bodies = [m.body for m in messages if m.payload and topic_matches_sub(topic, m.topic)]
+        absent = fields - set().union(*bodies) - NOT_HERE
+        if absent or not bodies:
+            found.append((panel, topic, absent))
+    return found
+
+
 def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
+    """On a busy machine a window may hold no frame, and so no latency: every window is complete here, and awaited."""
     build(tmp_path)
     broker = mosquitto()
     subscriber = listen(broker.port, "vedette/#")
@@ -63,14 +78,12 @@ def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
             cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
         )  # fmt: skip
     try:
-        subscriber.wait(
-            lambda heard: (
-                {"status", "info", "host", "gpu", "alert"} <= {m.topic.split("/")[3] for m in heard}
-                and any("latency_p99_seconds" in m.body for m in heard if "/camera/" in m.topic)
-                and {"host", "gpu", "camera"}
-                <= {m.topic.split("/")[3] for m in heard if m.payload and m.body.get("complete")}
-            ),
-            40,
+        wait_until(
+            lambda: not missing(list(subscriber.messages)),
+            60,
+            lambda: missing(list(subscriber.messages)),
+            alive=lambda: agent.poll() is None,
+            every=0.2,
         )
     finally:
         agent.terminate()
@@ -83,8 +96,3 @@ def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
         if field_of(family, name) is None
     }
     assert not unknown, "docs/wire.md names every field that is published"
-    for panel, topic, fields in asked():
-        bodies = [m.body for m in subscriber.messages if m.payload and topic_matches_sub(topic, m.topic)]
-        assert bodies, (panel, topic)
-        missing = fields - set().union(*bodies) - NOT_HERE
-        assert not missing, (panel, topic)
