@@ -97,7 +97,9 @@ class SignatureLearner(Worker):
         self._estimator = AccuracyEstimator(self._idle, estimated)
         self._store, self._done = ReferenceStore(state_directory), done
         self._frames = FrameStore(self._store)
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+        self._wanted: dict[tuple[str, bool], Job] = {}
+        self._lock = threading.Lock()
         self._carries: queue.SimpleQueue[tuple[Carry, Carried]] = queue.SimpleQueue()
 
     def ask(self, camera: str, span: NormalSpan, anew: bool) -> None:
@@ -111,7 +113,17 @@ class SignatureLearner(Worker):
             self._estimator.learnt(camera, known.trials)
             self._done(camera, known)
         if stale or known is None or not known.found or self._of_another_model(known):
-            self._jobs.put(Job(camera, span, model=not stale))
+            self._want(Job(camera, span, model=not stale))
+
+    def _want(self, job: Job) -> None:
+        """Have a job done, in place of one of the same kind that still waits: a busy box may have no idle time for
+        days, in which its reference is renewed again and again."""
+        kind = job.camera, job.model
+        with self._lock:
+            waits = kind in self._wanted
+            self._wanted[kind] = job
+        if not waits:
+            self._jobs.put(kind)
 
     def carry(self, wanted: Carry, done: Carried) -> None:
         """Have the provisional reference of another model made, where frames suffice. From any thread."""
@@ -140,9 +152,11 @@ class SignatureLearner(Worker):
                 )
                 continue
             try:
-                job = self._jobs.get(timeout=_POLL_SECONDS)
+                kind = self._jobs.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
+            with self._lock:
+                job = self._wanted.pop(kind)
             self.attempt(f"learn the causes of camera {job.camera}", partial(self.carry_out, job, stop))
 
     def _serve(self, stop: threading.Event) -> None:
@@ -160,9 +174,7 @@ class SignatureLearner(Worker):
             made = self._with_model(job.camera, images, stop)
         else:
             made = self._learn(images, self._name(names), stop)
-            self._jobs.put(
-                replace(job, model=True)
-            )  # after the jobs of other cameras: they need causes first
+            self._want(replace(job, model=True))  # after the jobs of other cameras: they need causes first
         if made is None or not self._frames.names(job.camera, ALWAYS, 1):
             return  # it was stopped, or frames may be kept no longer
         self._store.write(job.camera, SIGNATURES, to_text(made))

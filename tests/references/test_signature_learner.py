@@ -78,6 +78,26 @@ def carried_out(made, anew=True, until=1):
     thread.join()
 
 
+def test_a_box_that_was_busy_for_days_learns_once_what_was_asked_for_each_day(tmp_path, frames, detector):
+    for at in range(8):
+        frames.put("back", mark_of(()), NOON + at, np.full((90, 160, 3), at, np.uint8), kept=None, since=NOON)
+    made, stop, done = learner(tmp_path, detector, print), threading.Event(), []
+
+    def carry_out(job, _stop):
+        done.append((job.camera, job.span.start))
+        if job.camera == "back":
+            stop.set()
+
+    made.carry_out = carry_out
+    for day in range(5):
+        made.ask("front", NormalSpan(NOON - day, NOON + 600), True)
+    made.ask("back", SPAN, True)
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    thread.join()
+    assert done == [("front", NOON - 4), ("back", NOON)]
+
+
 @pytest.mark.slow
 def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detector):
     learnt = []
