@@ -77,7 +77,7 @@ class DriftMonitor:
         self._living = Living(enabled=settings.living_reference)
         self._carry = carry
         self._carry_from: StoredReference | None = None
-        self._problem = ""
+        self._problem = self._in_force = ""
         self._taking_in = False
         self._saving = StateSaving(
             subject,
@@ -97,7 +97,7 @@ class DriftMonitor:
         self._acceptance.restore(self._store, self.subject)
         self._living.restore(self._store, self.subject.camera, self.stored)
         self._resume_recording()
-        self._recording.begin_if_needed(self.stored, self._settings, now)
+        self._follow_reference(now)
         if self.stored is None and (other := carriable(self._store, self.subject)) is not None:
             self._carry_from = other
             self.causes.hold(other)
@@ -197,6 +197,9 @@ class DriftMonitor:
     def cancel(self) -> None:
         """Discard what is recorded so far."""
         self._recording.cancel()
+        self._delete_recording()
+
+    def _delete_recording(self) -> None:
         camera, store = self.subject.camera, self._store
         self._writer.ask(f"delete the recording of camera {camera}", lambda: store.delete(camera, RECORDING))
 
@@ -247,12 +250,8 @@ class DriftMonitor:
         )
         if cause is None or since is None:
             return known
-        return dataclasses.replace(
-            known,
-            cause=cause.cause,
-            confidence=round(cause.confidence, 2),
-            found_ratio=cause.found_ratio,
-        )
+        sure = round(cause.confidence, 2)
+        return dataclasses.replace(known, cause=cause.cause, confidence=sure, found_ratio=cause.found_ratio)
 
     def explanation(self) -> dict[str, Any]:
         """The last verdicts in words, and the last windows as one window of sketches (None: nothing)."""
@@ -263,10 +262,17 @@ class DriftMonitor:
     def reload(self, now: float) -> None:
         """The versions on disk were changed."""
         self._load()
+        self._follow_reference(now)
+
+    def _follow_reference(self, now: float) -> None:
+        """Begin or end the automatic recording, as the reference in force asks for."""
+        if self._recording.end_if_needless(self.stored):
+            self._delete_recording()
         self._recording.begin_if_needed(self.stored, self._settings, now)
 
     def _load(self) -> None:
         """Take the reference in force, or else the newest that fits; log once why there is none."""
+        self._in_force = self._store.in_force(self.subject.camera)
         stored, problem = choose(self._store, self.subject)
         if problem and problem != self._problem:
             log.warning(
@@ -286,6 +292,7 @@ class DriftMonitor:
         assert recorder is not None  # it is due, or was checked to be enough
         camera, text, store = self.subject.camera, recorder.to_text(), self._store
         stored, renewed = self.stored, recorder.made_by == "auto"
+        instead_of = self._in_force if renewed else None  # not of what a person puts in force meanwhile
         replaces = stored.id if stored is not None and not stored.final and renewed else ""
         self._recording.building = final
 
@@ -296,7 +303,7 @@ class DriftMonitor:
                 made = ReferenceRecorder.from_text(text).make(
                     now, final=final, utc_offset=clock.utc_offset(now)
                 )
-                version = store.put(camera, made, replaces=replaces)
+                version = store.put(camera, made, replaces=replaces, instead_of=instead_of)
                 if final:
                     store.delete(camera, RECORDING)
             except Exception:
@@ -344,13 +351,15 @@ class DriftMonitor:
 
     def _take_in(self, request: AcceptanceRequest | HourRenewal | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
-        stored, camera, store = self.stored, self.subject.camera, self._store
+        stored, camera, store, before = self.stored, self.subject.camera, self._store, self._in_force
         if request is None or stored is None or self._taking_in:
             return
         self._taking_in = True
 
         def build() -> None:
             try:
+                if store.in_force(camera) != before:
+                    raise ReferenceMismatch("another reference was put in force meanwhile")
                 version = request.carry_out(store, camera, stored.id, now)
             except Exception:
                 self._submit(lambda: self._taken_in(""))

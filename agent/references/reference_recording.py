@@ -96,8 +96,7 @@ class ReferenceRecording:
 
     def begin_if_needed(self, stored: StoredReference | None, settings: DriftSettings, now: float) -> None:
         """Begin an automatic recording where there is no reference yet, or only an unfinished one."""
-        unfinished = stored is not None and stored.made_by == "auto" and not stored.final
-        if self.recorder is None and settings.auto_reference and (stored is None or unfinished):
+        if self.recorder is None and settings.auto_reference and (stored is None or _is_unfinished(stored)):
             least = LEAST_WINDOWS * self._subject.window_seconds
             if settings.reference_length > self._longest:
                 log.warning(
@@ -107,6 +106,18 @@ class ReferenceRecording:
                     at_most=self._longest,
                 )
             self._begin("auto", min(max(settings.reference_length, least), self._longest), now)
+
+    def end_if_needless(self, stored: StoredReference | None) -> bool:
+        """Discard an automatic recording where a whole reference is in force; whether there was one.
+
+        A person has put that in force: what is recorded by itself must not take its place.
+        """
+        needless = stored is not None and not _is_unfinished(stored)
+        if not needless or self.recorder is None or self.recorder.made_by != "auto":
+            return False
+        self.recorder, self.building = None, False
+        log.info("the automatic recording ends: a reference was put in force", camera=self._subject.camera)
+        return True
 
     def covers(self, stored: StoredReference | None) -> bool:
         """Whether it holds as much as the reference in force, where something was accepted into that meanwhile."""
@@ -197,3 +208,8 @@ class ReferenceRecording:
         if self.recorder is None:
             raise ReferenceMismatch(f"no reference of camera {self._subject.camera!r} is being recorded")
         return self.recorder
+
+
+def _is_unfinished(stored: StoredReference) -> bool:
+    """Whether it is one that the automatic recording renews."""
+    return stored.made_by == "auto" and not stored.final

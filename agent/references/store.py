@@ -90,6 +90,13 @@ class ReferenceStore:
             for path, made_at in _version_files(folder)
         ]
 
+    def in_force(self, camera: str) -> str:
+        """The name of the version in force, "" where there is none: by it is seen whether another one is since."""
+        try:
+            return self._current_name(self.folder(camera))
+        except ReferenceMismatch:
+            return ""
+
     def find(self, camera: str, id: str = "") -> ReferenceVersion:
         """The version whose id begins so; without an id, the one in force. ReferenceMismatch where there is none."""
         versions = self.versions(camera)
@@ -125,11 +132,22 @@ class ReferenceStore:
         return parse_file(self.folder(camera) / version.name, self.text(version))
 
     def put(
-        self, camera: str, stored: StoredReference, *, replaces: str = "", keep: str = ""
+        self,
+        camera: str,
+        stored: StoredReference,
+        *,
+        replaces: str = "",
+        keep: str = "",
+        instead_of: str | None = None,
     ) -> ReferenceVersion:
         """Add a version and put it in force; `replaces` (an id) goes, where it was only the beginning of this one, and
-        `keep` (an id) stays, however many there are."""
+        `keep` (an id) stays, however many there are.
+
+        Where another than `instead_of` (as `in_force` gave it) is in force by now, nothing is added, and that is given.
+        """
         folder = self.folder(camera)
+        if instead_of is not None and self.in_force(camera) not in ("", instead_of):
+            return self.find(camera)
         stamp = datetime.fromtimestamp(stored.reference.origin.made_at, timezone.utc).strftime(
             "%Y%m%dT%H%M%SZ"
         )

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from agent.core.errors import ReferenceMismatch
 from agent.references.reference_recording import FIRST_WINDOWS
+from agent.references.requests import StoreRequests
 from agent.references.store import JUDGE, RECORDING
 from tests.references.conftest import NOON, SUBJECT, Room, Source, recorded, sampled
 
@@ -45,6 +46,62 @@ def test_without_a_reference_one_is_recorded_by_itself_and_used_before_it_is_don
     assert made.store.read("front", RECORDING) is None
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
     assert made.monitor.status()["recording"] is None, "and it does not begin again"
+
+
+def imported(made, seed=9):
+    """What a person puts in force through a command, while the agent runs; its id."""
+    text = recorded(source=Source(seed=seed)).make(NOON + 7200 + seed, final=True).to_text()
+    return StoreRequests(made.store).take_in({"camera": "front", "text": text})["id"]
+
+
+def test_a_reference_that_a_person_puts_in_force_is_not_replaced_by_the_automatic_one(room, source):
+    """It was within the hour: the recording of a box's first day went on, and was put in force at its next renewal."""
+    made = opened(room, reference_length=3600.0)
+    made.feed(source, FIRST_WINDOWS + 5)
+    assert made.monitor.stored.made_by == "auto"
+    chosen = imported(made)
+    made.monitor.reload(source.now)
+    made.feed(source, 40)
+    assert made.store.load("front").id == made.monitor.stored.id == chosen
+    assert made.monitor.status()["recording"] is None
+    assert made.store.read("front", RECORDING) is None
+    made.monitor.save(source.now)
+    made.settle()
+    made.new().open(source.now)
+    made.feed(source, 40)
+    assert made.store.load("front").id == chosen
+
+
+def test_a_recording_of_before_a_restart_ends_where_another_reference_is_in_force(room, source):
+    made = opened(room, reference_length=3600.0)
+    made.feed(source, FIRST_WINDOWS + 5)
+    made.monitor.save(source.now)
+    made.settle()
+    chosen = imported(made)  # by a command while no agent runs
+    made.new().open(source.now)
+    made.settle()
+    assert made.monitor.status()["recording"] is None
+    assert made.store.read("front", RECORDING) is None
+    assert made.monitor.stored.id == chosen
+
+
+@pytest.mark.parametrize("what", ["renewal", "acceptance"])
+def test_what_is_being_built_takes_the_place_of_no_reference_that_a_person_puts_in_force_meanwhile(
+    room, stored, source, what
+):
+    if what == "renewal":
+        made = opened(room, reference_length=3600.0)
+        for _ in range(FIRST_WINDOWS + 1):
+            made.monitor.process(sampled(*source.window()), source.now)
+    else:
+        made = with_reference(room, stored)
+        made.feed(later := Source(start=NOON + 3600), 15, brightness=9)
+        made.monitor.accept(None, later.now, by="ann", why="new lamp")
+    chosen = imported(made)  # the writer has still to build what was asked of it
+    made.settle()
+    made.monitor.reload(NOON + 9000)  # as the command has it done
+    made.settle()
+    assert made.store.load("front").id == made.monitor.stored.id == chosen
 
 
 def test_a_day_of_recording_is_three_lines_in_the_journal(room, source):
