@@ -29,6 +29,7 @@ from agent.references.carried import Carry, carriable
 from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
+from agent.references.in_force import VersionInForce, always
 from agent.references.judging import WindowJudging
 from agent.references.living import HourRenewal, Living, creep_observations, crept
 from agent.references.recorder import ReferenceRecorder, Subject
@@ -77,7 +78,7 @@ class DriftMonitor:
         self._living = Living(enabled=settings.living_reference)
         self._carry = carry
         self._carry_from: StoredReference | None = None
-        self._problem = self._in_force = ""
+        self._problem, self._version = "", VersionInForce(store, subject.camera)
         self._taking_in = False
         self._saving = StateSaving(
             subject,
@@ -215,6 +216,10 @@ class DriftMonitor:
             since = self._judging.alarm_since
         if since is None:
             raise ReferenceMismatch(f"`since` is missing: no drift alarm of camera {camera!r} is on")
+        if self._taking_in:
+            raise ReferenceMismatch(
+                f"the reference of camera {camera!r} is being renewed; try again in a minute"
+            )
         request = self._acceptance.asked(stored, since, now=now, by=by, why=why)
         self._recording.begin_anew(now)
         self._take_in(request, now)
@@ -272,7 +277,7 @@ class DriftMonitor:
 
     def _load(self) -> None:
         """Take the reference in force, or else the newest that fits; log once why there is none."""
-        self._in_force = self._store.in_force(self.subject.camera)
+        self._version.look()
         stored, problem = choose(self._store, self.subject)
         if problem and problem != self._problem:
             log.warning(
@@ -292,7 +297,7 @@ class DriftMonitor:
         assert recorder is not None  # it is due, or was checked to be enough
         camera, text, store = self.subject.camera, recorder.to_text(), self._store
         stored, renewed = self.stored, recorder.made_by == "auto"
-        instead_of = self._in_force if renewed else None  # not of what a person puts in force meanwhile
+        still = self._version.still() if renewed else always
         replaces = stored.id if stored is not None and not stored.final and renewed else ""
         self._recording.building = final
 
@@ -300,23 +305,20 @@ class DriftMonitor:
             try:
                 if final:  # else it is saved every hour, and goes on
                     store.write(camera, RECORDING, text)
-                made = ReferenceRecorder.from_text(text).make(
-                    now, final=final, utc_offset=clock.utc_offset(now)
-                )
-                version = store.put(camera, made, replaces=replaces, instead_of=instead_of)
+                whole, offset = ReferenceRecorder.from_text(text), clock.utc_offset(now)
+                made = whole.make(now, final=final, utc_offset=offset)
+                version = self._version.put(made, replaces=replaces, still=still)
                 if final:
                     store.delete(camera, RECORDING)
             except Exception:
-                self._submit(self._not_built)
+                self._submit(lambda: self._recording.not_built(recorder))
                 raise
-            self._submit(lambda: self._built(version.id, final=final))
+            self._submit(lambda: self._built(version.id, recorder, final=final))
 
         self._writer.ask(f"build the reference of camera {camera}", build)
 
-    def _built(self, id: str, *, final: bool) -> None:
-        self._recording.building = False
-        if final:
-            self._recording.recorder = None
+    def _built(self, id: str, recorder: ReferenceRecorder, *, final: bool) -> None:
+        self._recording.built(recorder, final=final)
         is_news = final or self.stored is None  # an automatic one is renewed every hour of its first day
         self._load()
         line = log.info if is_news else log.debug
@@ -351,16 +353,16 @@ class DriftMonitor:
 
     def _take_in(self, request: AcceptanceRequest | HourRenewal | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
-        stored, camera, store, before = self.stored, self.subject.camera, self._store, self._in_force
+        stored, camera, store, still = self.stored, self.subject.camera, self._store, self._version.still()
         if request is None or stored is None or self._taking_in:
             return
         self._taking_in = True
 
         def build() -> None:
             try:
-                if store.in_force(camera) != before:
+                if not still():
                     raise ReferenceMismatch("another reference was put in force meanwhile")
-                version = request.carry_out(store, camera, stored.id, now)
+                version = self._version.noted(request.carry_out(store, camera, stored.id, now))
             except Exception:
                 self._submit(lambda: self._taken_in(""))
                 raise
@@ -375,9 +377,6 @@ class DriftMonitor:
             renewed = self.stored is not None and self.stored.lived is not None  # every day: no news
             line = log.debug if renewed else log.info
             line("reference in force", camera=self.subject.camera, reference=id, accepted=not renewed)
-
-    def _not_built(self) -> None:
-        self._recording.building = False  # the next window tries again; the recording is still there
 
     # -- across restarts --------------------------------------------------------------------------------
 

@@ -107,6 +107,18 @@ class ReferenceRecording:
                 )
             self._begin("auto", min(max(settings.reference_length, least), self._longest), now)
 
+    def built(self, recorder: ReferenceRecorder, *, final: bool) -> None:
+        """A reference was made of what `recorder` held, the last one where it is `final`; another recording that was
+        begun meanwhile goes on."""
+        if self.recorder is recorder:
+            self.building = False
+            self.recorder = None if final else recorder
+
+    def not_built(self, recorder: ReferenceRecorder) -> None:
+        """That failed: the next window tries again, the recording is still there."""
+        if self.recorder is recorder:
+            self.building = False
+
     def end_if_needless(self, stored: StoredReference | None) -> bool:
         """Discard an automatic recording where a whole reference is in force; whether there was one.
 
@@ -198,6 +210,7 @@ class ReferenceRecording:
 
     def _begin(self, made_by: str, length: float, now: float) -> None:
         self.recorder = ReferenceRecorder(self._subject, made_by=made_by, length=length, started_at=now)
+        self.building = False
         self._next_renewal = self._renewal_every(self.recorder)
         log.info("recording a reference", camera=self._subject.camera, seconds=length, by=made_by)
 

@@ -132,22 +132,11 @@ class ReferenceStore:
         return parse_file(self.folder(camera) / version.name, self.text(version))
 
     def put(
-        self,
-        camera: str,
-        stored: StoredReference,
-        *,
-        replaces: str = "",
-        keep: str = "",
-        instead_of: str | None = None,
+        self, camera: str, stored: StoredReference, *, replaces: str = "", keep: str = ""
     ) -> ReferenceVersion:
         """Add a version and put it in force; `replaces` (an id) goes, where it was only the beginning of this one, and
-        `keep` (an id) stays, however many there are.
-
-        Where another than `instead_of` (as `in_force` gave it) is in force by now, nothing is added, and that is given.
-        """
+        `keep` (an id) stays, however many there are."""
         folder = self.folder(camera)
-        if instead_of is not None and self.in_force(camera) not in ("", instead_of):
-            return self.find(camera)
         stamp = datetime.fromtimestamp(stored.reference.origin.made_at, timezone.utc).strftime(
             "%Y%m%dT%H%M%SZ"
         )

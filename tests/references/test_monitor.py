@@ -104,6 +104,31 @@ def test_what_is_being_built_takes_the_place_of_no_reference_that_a_person_puts_
     assert made.store.load("front").id == made.monitor.stored.id == chosen
 
 
+def test_a_recording_that_is_asked_for_while_the_one_before_is_built_goes_on(room, source):
+    made = opened(room, reference_length=3600.0)
+    while not made.monitor._recording.building:
+        made.monitor.process(sampled(*source.window()), source.now)
+    made.monitor.record(7200.0, source.now)
+    made.settle()
+    assert made.monitor.stored.final
+    assert made.monitor.status()["recording"]["made_by"] == "asked"
+    made.feed(source, 3)
+    assert made.monitor.status()["recording"]["windows"] == 3
+
+
+def test_an_acceptance_while_another_is_built_is_refused_and_not_lost_with_a_yes(room, stored):
+    made = with_reference(room, stored)
+    made.feed(later := Source(start=NOON + 3600), 15, brightness=9)
+    made.monitor.accept(None, later.now, by="ann", why="new lamp")
+    with pytest.raises(ReferenceMismatch, match="is being renewed; try again"):
+        made.monitor.accept(later.now - 600, later.now, by="bob", why="new lamp")
+    made.settle()
+    assert made.monitor.stored.accepted.by == "ann"
+    made.monitor.accept(later.now - 600, later.now, by="bob", why="new lamp")
+    made.settle()
+    assert made.monitor.stored.accepted.by == "bob"
+
+
 def test_a_day_of_recording_is_three_lines_in_the_journal(room, source):
     """It begins, judges by a beginning of it, and is complete; the renewals of every hour are no news."""
     with capture_logs() as logs:
