@@ -172,9 +172,9 @@ def _is_moment(name: str) -> bool:
     return name in _MOMENTS or name.endswith(_MOMENT_ENDS)
 
 
-def short(value: float) -> float:
-    """`value` to seven significant digits, whole numbers as int: fewer bytes on disk and wire."""
-    shorter = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+def short(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
+    """`value` to so many significant digits, whole numbers as int: fewer bytes on disk and wire."""
+    shorter = float(f"{value:.{digits}g}")
     return int(shorter) if shorter.is_integer() and abs(shorter) < 2**53 else shorter
 
 

@@ -37,6 +37,9 @@ from agent.delivery.outbox.rows import (
 
 Body = dict[str, Any]
 
+MEASURED_DIGITS = 5
+"""Of a mean or quantile of several windows: as many as a window's own figures have."""
+
 _QUANTILE = re.compile(r"(?P<stem>\w+?)_p(?P<digits>\d{2,4})(_[a-z]+)?")
 
 _WHOLE: Mapping[Merge, Callable[[list[float]], float]] = {
@@ -141,7 +144,16 @@ def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
     total = sum(weights)
     if total <= 0:
         weights, total = [1.0] * len(values), float(len(values))
-    return short(sum(value * weight for value, weight in zip(values, weights, strict=True)) / total)
+    return _measured(sum(value * weight for value, weight in zip(values, weights, strict=True)) / total)
+
+
+def _measured(value: float) -> float:
+    """`value` with MEASURED_DIGITS, a large one whole.
+
+    >>> _measured(0.09217562), _measured(12345.678), _measured(2.0)
+    (0.092176, 12346, 2)
+    """
+    return round(value) if abs(value) >= 10**MEASURED_DIGITS else short(value, MEASURED_DIGITS)
 
 
 def _weight(merge: Merge, body: Body, seconds: float) -> float:
@@ -155,7 +167,7 @@ def _weight(merge: Merge, body: Body, seconds: float) -> float:
 def _quantile(sketch: Sketch | None, digits: str) -> float | None:
     if sketch is None or not sketch.count:
         return None
-    return short(float(sketch.quantiles([int(digits) / 10 ** len(digits)])[0]))
+    return _measured(float(sketch.quantiles([int(digits) / 10 ** len(digits)])[0]))
 
 
 def _merge_encoded(texts: Sequence[str]) -> str:
