@@ -83,8 +83,9 @@ class Reports:
         if not topic.gathered:
             return
         whole = merged(topic.gathered)
+        share = 1.0 if self._is_opening(topic) else len(topic.gathered) / self._plan.windows
         topic.gathered = []
-        thinned = topic.thinner.thin(whole.body)
+        thinned = topic.thinner.thin(whole.body, share)
         self._publish(
             replace(whole, body=thinned.body, held=thinned.held, sketches=_compacted(whole.sketches))
         )

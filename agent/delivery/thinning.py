@@ -2,7 +2,8 @@
 
 Laws:
 
-1. A complete message holds every field, and `complete` says so. It comes again after so many messages.
+1. A complete message holds every field, and `complete` says so. It comes again after so many messages of usual length:
+   one that news cut short counts for its share.
 2. Every other message holds the fields that the table of payloads (`agent.core.metrics.payloads`) wants in each, and
    those that changed. A number changed where it is further from what was last published than CHANGED_STEPS of its
    usual steps from one window to the next; a text, a state or a total, where it is another.
@@ -61,14 +62,14 @@ class Thinner:
 
     def __init__(self, family: str, *, every: int, first: int = 0) -> None:
         self._family, self._every = family, max(every, 1)
-        self._until_complete = first
+        self._until_complete = float(first)
         self._published: dict[str, Any] = {}
         self._usual: dict[str, _Usual] = {}
 
-    def thin(self, body: Mapping[str, Any]) -> ThinnedWindow:
-        """The window's fields: those to publish, and those to hold back."""
-        complete = self._until_complete <= 0
-        self._until_complete = self._every - 1 if complete else self._until_complete - 1
+    def thin(self, body: Mapping[str, Any], share: float = 1.0) -> ThinnedWindow:
+        """The window's fields: those to publish, and those to hold back. It is `share` of the usual length."""
+        complete = self._until_complete < 0.5
+        self._until_complete = (self._every if complete else self._until_complete) - share
         chosen = (
             dict(body)
             if complete

@@ -70,6 +70,19 @@ def test_a_drift_alarm_does_not_wait_and_whether_a_window_could_be_judged_does()
     assert [one.body["frames_seen"] for one in sent] == [1, 4, 2, 1]
 
 
+def test_news_bring_no_complete_message_before_its_time():
+    """They were counted in messages: each change of state brought the next one, of three kilobytes, ten minutes closer."""
+    sent, reports = [], Reports(LEAN, lambda draft: sent.append((n, draft)))
+    for n in range(400):
+        reports.add(window(n, [0.1], state="down" if n % 25 in (7, 8) else "online"))
+    complete = [at for at, one in sent if one.body.get("complete")]
+    assert len(sent) > 60, "many messages are shorter than usual"
+    apart = np.diff(complete)
+    assert len(apart) >= 5
+    assert np.all(np.abs(apart - 60) <= 10)
+    assert abs(apart.mean() - 60) <= 3
+
+
 def test_what_is_gathered_is_published_at_the_end_and_where_a_camera_goes():
     sent = []
     reports = Reports(LEAN, sent.append)
