@@ -15,6 +15,7 @@ from agent.core.kll import Sketch
 from agent.core.stages import STAGES, TOTAL
 from agent.core.types import CameraStatus, FrameResult, StageSeconds
 
+FOLDED_FRAMES = 2048
 LEAST_SLEEP_SECONDS = 0.5  # the clocks are read one after the other
 RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
@@ -90,12 +91,17 @@ def _unnamed_field(class_id: int, taken: Sequence[str]) -> str:
 
 
 class CameraWindow:
-    """One camera's open window. Belongs to one thread; cheap to add to: lists now, sketches once at the end."""
+    """One camera's open window. Belongs to one thread; cheap to add to: lists now, sketches of FOLDED_FRAMES at a time.
+
+    A window may last an hour: 30 frames a second took 15 MB of lists.
+    """
 
     def __init__(self, camera: str, class_names: Sequence[str], start: float) -> None:
         self.camera, self.start = camera, start
         self._names = class_names
-        self._stages: list[StageSeconds] = []
+        self._stages: list[StageSeconds] = []  # of the frames that no sketch has yet
+        self._sketches = {stage: Sketch() for stage in (*STAGES, TOTAL)}
+        self._inferred = 0
         self._batches = 0
         self._classes: Counter[int] = Counter()
         self._confidence = 0.0
@@ -103,11 +109,14 @@ class CameraWindow:
     @property
     def inferred(self) -> int:
         """Frames that the model has run on so far."""
-        return len(self._stages)
+        return self._inferred
 
     def add(self, result: FrameResult) -> None:
         """Count one frame that went through the model."""
         self._stages.append(result.stages)
+        self._inferred += 1
+        if len(self._stages) >= FOLDED_FRAMES:
+            self._fold()
         self._batches += result.batch
         self._classes.update(result.detections.class_ids.tolist())
         self._confidence += float(result.detections.scores.sum())
@@ -117,7 +126,8 @@ class CameraWindow:
 
         A box that slept meanwhile had a window of the time that it was awake.
         """
-        sketches = self._sketches()
+        self._fold()
+        sketches = self._sketches
         start = end - seconds if end - seconds - self.start > LEAST_SLEEP_SECONDS else self.start
         seconds = max(seconds, 1e-9)
         detections = sum(self._classes.values())
@@ -151,14 +161,13 @@ class CameraWindow:
             body[fields[class_id] if known else _unnamed_field(class_id, fields)] = count
         return CameraSummary(camera=self.camera, start=start, end=end, body=body, sketches=sketches)
 
-    def _sketches(self) -> dict[str, Sketch]:
+    def _fold(self) -> None:
+        """Bring the times of the frames so far into the sketches."""
         columns = {stage: [getattr(times, stage) for times in self._stages] for stage in STAGES}
         columns[TOTAL] = [times.total for times in self._stages]
-        sketches = {}
         for stage, values in columns.items():
-            sketches[stage] = Sketch()
-            sketches[stage].update(np.asarray(values, dtype=np.float32))
-        return sketches
+            self._sketches[stage].update(np.asarray(values, dtype=np.float32))
+        self._stages = []
 
 
 def latency_fields(sketches: Mapping[str, Sketch]) -> dict[str, float]:

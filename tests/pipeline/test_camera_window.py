@@ -1,5 +1,7 @@
 """Summaries: counts are exact, quantiles are those of the frames, classes are named."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,23 @@ def test_counts_rates_and_quantiles():
     assert abs(body["latency_p99_seconds"] - 0.099) <= 0.002
     assert (body["detections"], body["detections_car"], body["detections_traffic_light"]) == (300, 100, 200)
     assert (body["detections_per_frame"], body["batch_mean"], body["confidence_mean"]) == (3.0, 2.0, 0.5)
+
+
+def test_an_hour_of_frames_takes_no_more_memory_than_some_minutes():
+    window, times = CameraWindow("front", ("car",), 100.0), np.random.default_rng(1).gamma(3.0, 0.02, 30_000)
+    tracemalloc.start()
+    try:
+        for seconds in times:
+            window.add(result(float(seconds)))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1_500_000, "it was 4.1 MB"
+    body = close(window, seconds=3600.0, seen=len(times)).body
+    assert body["frames_inferred"] == len(times)
+    assert body["latency_max_seconds"] == round(float(np.float32(times.max())), 6)
+    ranks = [float((times < body[f"latency_{name}_seconds"]).mean()) for name in ("p50", "p90", "p99")]
+    assert ranks == pytest.approx([0.5, 0.9, 0.99], abs=0.015)
 
 
 def test_frames_left_out_for_max_fps_are_not_called_dropped():
