@@ -39,11 +39,12 @@ from agent.delivery.messages import Stamp
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, Will
+from agent.delivery.mqtt.connection_state import ConnectionState
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
-from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
+from agent.delivery.mqtt.session import Session, SessionTiming
 from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.presence import Presence

@@ -15,6 +15,8 @@ Laws:
 8. A broker that does not answer MQTT 5, or hangs up on it twice, is asked in 3.1.1 at once; where that fails too, 5 is
    next: it was the line, or what stands before the broker. One that has spoken 5 is seldom asked, unless it says so.
    After a connection in 3.1.1 that held for AGAIN_SECONDS, 5 is next: the broker may just have been slow.
+9. A connection that a guess made poorer (3.1.1, nothing retained, no will) is replaced once by one that asks for all
+   (guesses.py): it was the line, or it is the broker, and then what has worked is next at once.
 """
 
 from __future__ import annotations
@@ -29,11 +31,14 @@ import structlog
 
 from agent.core import clock
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.backoff import BACKOFF, backoff_seconds
 from agent.delivery.mqtt.certificate_watch import CertificateWatch
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
+from agent.delivery.mqtt.connection_state import ConnectionState
 from agent.delivery.mqtt.events import Closed, Event, Opened
 from agent.delivery.mqtt.failures import MEND, OTHER_VERSION, REFUSALS, ConnectionFailure
 from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less, lost_at
+from agent.delivery.mqtt.guesses import Asked, Guesses
 from agent.delivery.mqtt.login import Credentials
 from agent.delivery.mqtt.renewal import LoginRenewal
 
@@ -43,27 +48,6 @@ PROVEN_SECONDS = 10.0
 SHORT_LIVES = 3  # in a row: no accident
 AGAIN_SECONDS = 600.0
 SELDOM = 20  # failed starts of a broker that has spoken MQTT 5: it may have been replaced by an older one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionState:
-    """A snapshot for people and summaries. `state`: connected, connecting, waiting or stopped.
-
-    `failure` is the kind of the last failure ("" while connected), `reason` says it in words, `broker` is the
-    address without password, `since` (steady time) when we were connected, or ceased to be.
-    """
-
-    state: str
-    since: float
-    broker: str = ""
-    version: str = ""
-    failure: str = ""
-    reason: str = ""
-
-    @property
-    def mend(self) -> str:
-        """What an operator can do about it; "" where it is only to wait."""
-        return MEND.get(ConnectionFailure(self.failure), "") if self.failure else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,40 +63,8 @@ class SessionTiming:
     scale: float = 1.0
 
 
-# First and longest wait in seconds.
-BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
-    ConnectionFailure.UNRESOLVED: (1.0, 5.0),  # name resolution comes up late at a boot
-    ConnectionFailure.LOST: (1.0, 30.0),  # a thousand boxes are back half a minute after an outage
-    ConnectionFailure.DENIED: (1.0, 60.0),
-    ConnectionFailure.UNREACHABLE: (1.0, 30.0),
-    ConnectionFailure.SILENT: (2.0, 120.0),
-    ConnectionFailure.PROTOCOL: (2.0, 120.0),
-    ConnectionFailure.UPGRADE: (5.0, 120.0),
-    ConnectionFailure.BUSY: (5.0, 120.0),
-    ConnectionFailure.CLOCK: (5.0, 60.0),
-    ConnectionFailure.VERSION: (5.0, 300.0),
-    ConnectionFailure.SHORT_LIVED: (5.0, 120.0),
-    ConnectionFailure.TLS: (10.0, 300.0),
-    ConnectionFailure.NO_RETAIN: (10.0, 300.0),
-    ConnectionFailure.NO_QOS: (10.0, 300.0),
-    ConnectionFailure.REFUSED: (10.0, 300.0),
-    ConnectionFailure.MOVED: (10.0, 300.0),
-    ConnectionFailure.CLIENT_ID: (10.0, 300.0),
-    ConnectionFailure.CREDENTIALS: (5.0, 60.0),
-    ConnectionFailure.CERTIFICATE: (15.0, 300.0),
-    ConnectionFailure.CLIENT_CERTIFICATE: (15.0, 300.0),
-    ConnectionFailure.LOGIN: (15.0, 300.0),
-    ConnectionFailure.TAKEN_OVER: (30.0, 300.0),
-    ConnectionFailure.BANNED: (60.0, 300.0),
-}
 _ORDER = list(BACKOFF)
 _BY_CLOCK = {ConnectionFailure.CLOCK.value, ConnectionFailure.CERTIFICATE.value}
-
-
-def backoff_seconds(failure: ConnectionFailure, attempt: int, jitter: float) -> float:
-    """The wait after `attempt` (from 0) rounds of failures; `jitter` in 0..1 spreads it over half to whole."""
-    first, longest = BACKOFF[failure]
-    return min(first * 2.0 ** min(attempt, 16), longest) * (0.5 + 0.5 * jitter)
 
 
 class Session:
@@ -134,6 +86,8 @@ class Session:
         self._demands: dict[int, Demands] = {}
         self._took_all: set[int] = set()  # brokers that let us in without asking less
         self._guessed: set[int] = set()  # brokers that are asked for less though they did not say why
+        self._old: set[int] = set()  # brokers that said that they do not speak MQTT 5
+        self._guesses = Guesses()
         self._lost = ""
         self._index = 0
         self._round = 0
@@ -173,7 +127,7 @@ class Session:
         if self.connection is None and now >= self._wait_until:
             self.connection = self._open(self._index, now, will(self._addresses[self._index].server))
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
-        elif self._replace(now, will):
+        elif self._replace(now, will) or self._ask_for_all(now, will):
             self._show("connecting", wall)
         elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
             self._candidate = self._open(0, now, will(self._addresses[0].server))
@@ -187,12 +141,38 @@ class Session:
         if credentials is None:
             return False
         log.debug("connecting with a new login: the one in use expires soon", broker=connection.address.shown)
+        self._reopen(connection, "replaced by a connection with a new login", now, will, credentials)
+        return True
+
+    def _ask_for_all(self, now: float, will: Callable[[str], Will]) -> bool:
+        """Law 9: whether the connection was replaced by one that asks for all."""
+        connection = self.connection
+        if connection is None or not self.connected or not self._guesses.due(now):
+            return False
+        self._guesses.ask_for_all(self._index, self._asked())
+        self._demand(Asked(ALL, ProtocolVersion(self._options.broker.protocols[0])))
+        self._reopen(connection, "asking the broker again for all that delivery relies on", now, will)
+        return True
+
+    def _asked(self) -> Asked:
+        return Asked(self._demands.get(self._index, ALL), self._versions[self._index])
+
+    def _demand(self, asked: Asked) -> None:
+        self._demands[self._index], self._versions[self._index] = asked
+        (self._guessed.discard if asked.demands == ALL else self._guessed.add)(self._index)
+
+    def _reopen(
+        self,
+        connection: Connection,
+        reason: str,
+        now: float,
+        will: Callable[[str], Will],
+        credentials: Credentials | None = None,
+    ) -> None:
         connection.close()
-        reason = "replaced by a connection with a new login"
         self._replaced.append(Closed(failure=ConnectionFailure.LOST, reason=reason, ours=True))
         self._renewal.end()
         self.connection = self._open(self._index, now, will(connection.address.server), credentials)
-        return True
 
     def clock_changed(self, now: float) -> None:
         """The wall clock was set or synchronised: a certificate that was refused may be valid now."""
@@ -289,6 +269,8 @@ class Session:
         self._show("connected", wall)
         if connection.options.demands == ALL:
             self._took_all.add(self._index)
+        poorer = version is ProtocolVersion.V311 and not self._fixed and self._index not in self._old
+        self._guesses.opened(self._index, now, by_guess=poorer or self._index in self._guessed)
         self._log_lost(connection)
         if self._said != f"connected {self.state.broker}":
             self._said = f"connected {self.state.broker}"
@@ -301,14 +283,13 @@ class Session:
 
     def _log_lost(self, connection: Connection) -> None:
         """Law 7."""
-        opened, demands = connection.opened, connection.options.demands
-        if opened is None:
-            return
-        lost = lost_at(opened, demands)
+        lost = lost_at(connection.opened, connection.options.demands) if connection.opened else ""
         if lost and lost != self._lost:
             log.warning(
                 "the broker lacks features that delivery relies on", broker=self.state.broker, lost=lost
             )
+        elif self._lost and not lost:
+            log.info("the broker has all features that delivery relies on", broker=self.state.broker)
         self._lost = lost
 
     def _on_closed(self, connection: Connection, event: Closed, now: float, wall: float) -> None:
@@ -316,12 +297,18 @@ class Session:
         self.connection = None
         self._renewal.end()
         self._say(connection, event)
-        if self._less(event.failure) or self._other_version(connection, event.failure):
+        if (
+            self._less(event.failure)
+            or self._back(connection, event)
+            or self._other_version(connection, event.failure)
+        ):
             self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
             return
         if self._worst is None or _ORDER.index(event.failure) > _ORDER.index(self._worst):
             self._worst = event.failure
         was_open = connection.opened is not None
+        if was_open:
+            self._guesses.closed()
         if was_open and not self._fixed and now - self._opened_at >= AGAIN_SECONDS:
             self._versions[self._index] = ProtocolVersion.V5
         if was_open and self._index in self._guessed:  # what was missing may have been the broker itself
@@ -342,6 +329,18 @@ class Session:
             self._demands[self._index] = less
         return less is not None
 
+    def _back(self, connection: Connection, event: Closed) -> bool:
+        """Law 9: whether to go back at once to what has worked, since the broker hung up on more."""
+        worked = self._guesses.worked(self._index)
+        if (
+            connection.opened is not None
+            or event.failure not in OTHER_VERSION
+            or worked in (None, self._asked())
+        ):
+            return False
+        self._demand(worked)
+        return True
+
     def _other_version(self, connection: Connection, failure: ConnectionFailure) -> bool:
         """Law 8: whether to try at once with the other version."""
         if connection.opened is not None or failure not in OTHER_VERSION:
@@ -349,6 +348,7 @@ class Session:
         starts = self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
         if not self._fixed and connection.options.version is ProtocolVersion.V5:
             other = failure is ConnectionFailure.VERSION or self._is_asked_again(failure, starts)
+            (self._old.add if failure is ConnectionFailure.VERSION else self._old.discard)(self._index)
             self._versions[self._index] = ProtocolVersion.V311 if other else ProtocolVersion.V5
             return other
         if not self._fixed:

@@ -12,8 +12,9 @@ from agent.core import clock as core_clock
 from agent.core.errors import RetryableDelivery
 from agent.core.secret import Secret
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.backoff import BACKOFF
 from agent.delivery.mqtt.failures import ConnectionFailure, why_not
-from agent.delivery.mqtt.session import BACKOFF, SessionTiming
+from agent.delivery.mqtt.session import SessionTiming
 from agent.notifiers.http import post_json
 from tests.certificates import Authority
 from tests.delivery.conftest import FakeClock

@@ -20,6 +20,7 @@ from agent.config.delivery_settings import BrokerSettings, DeviceSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity, identify
 from agent.delivery.mqtt.address import broker_addresses
+from agent.delivery.mqtt.backoff import BACKOFF
 from agent.delivery.mqtt.beside import drive, open_connection, wake_pipe
 from agent.delivery.mqtt.broker_client import KEPT_OF_LARGER
 from agent.delivery.mqtt.connection import BYTES_AT_ONCE, ConnectionOptions
@@ -27,7 +28,6 @@ from agent.delivery.mqtt.events import Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
-from agent.delivery.mqtt.session import BACKOFF
 from tests.certificates import Authority
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW, QUICK

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import broker_addresses, parse_broker_url
+from agent.delivery.mqtt.backoff import BACKOFF, backoff_seconds
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.login import read_credentials
-from agent.delivery.mqtt.session import BACKOFF, backoff_seconds
 
 
 @given(st.sampled_from(list(ConnectionFailure)), st.integers(0, 10_000), st.floats(0, 1))
