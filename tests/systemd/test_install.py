@@ -188,7 +188,7 @@ def test_from_nothing_to_gone(bare, bundles):
     assert code == 0
     assert "already exists" in said
     assert "stays as it is" in said
-    assert re.search(r"vedette 9\.1\.0-\w+ runs: . of 1 cameras online", said)
+    assert re.search(r"vedette 9\.1\.0-\w+ runs: . of 1 camera online", said)
     assert box.show("UnitFileState") == "enabled"
     pid = box.show("MainPID")
     assert install(box, f"{bundles['9.1.0']}/install.sh")[1].count("nothing to do") == 1

@@ -27,17 +27,18 @@ class Guesses:
 
     def __init__(self) -> None:
         self._worked: dict[int, Asked] = {}
-        self._due, self._tried = math.inf, False
+        self._due = math.inf
+        self._tried: int | None = None
 
     def opened(self, index: int, now: float, *, by_guess: bool) -> None:
         """The broker has let us in; `by_guess` if it was asked for less than all without its word."""
-        self._due = now + AGAIN_SECONDS if by_guess and not self._tried else math.inf
+        self._due = now + AGAIN_SECONDS if by_guess and self._tried != index else math.inf
         if not by_guess:
             self._worked.pop(index, None)
 
     def closed(self) -> None:
         """A connection that was open has ended by itself: in the next one all may be asked for again."""
-        self._due, self._tried = math.inf, False
+        self._due, self._tried = math.inf, None
 
     def due(self, now: float) -> bool:
         """Whether to ask for all now."""
@@ -45,7 +46,7 @@ class Guesses:
 
     def ask_for_all(self, index: int, asked: Asked) -> None:
         """All is asked for next; `asked` is what has worked until now."""
-        self._worked[index], self._due, self._tried = asked, math.inf, True
+        self._worked[index], self._due, self._tried = asked, math.inf, index
 
     def worked(self, index: int) -> Asked | None:
         """What to go back to where the broker hangs up."""
