@@ -16,7 +16,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
@@ -27,6 +27,7 @@ else:
     import tomli as tomllib
 
 TOMLDecodeError = tomllib.TOMLDecodeError
+T = TypeVar("T")
 
 LARGEST_BYTES = 1024 * 1024
 DEEPEST = 32
@@ -241,6 +242,13 @@ def take_integers(
     """The whole numbers in the list at `key`, each from `minimum` to `maximum`, at most `longest`; raises BadInput."""
     entries = take_list(body, key, longest=longest)
     return [take_integer({key: each}, key, minimum=minimum, maximum=maximum) for each in entries]
+
+
+def restore_kept(
+    state: Mapping[str, Any], key: str, restore: Callable[[Mapping[str, Any]], T], without: T
+) -> T:
+    """What `restore` makes of the object at `key`; `without` it where there is none, as by a version before."""
+    return without if state.get(key) is None else restore(take_object(state, key))
 
 
 def take_objects(body: Mapping[str, Any], key: str, *, longest: int = 10_000) -> list[Mapping[str, Any]]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import take_number, take_object
+from agent.core.untrusted import restore_kept, take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS, Expected, hour_of
@@ -45,7 +45,6 @@ LEAST_SHARE = 0.1
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
 
-T = TypeVar("T")
 _KNOT_PLACES = np.rint(QUANTILES * KNOTS - 0.5).astype(int)
 
 
@@ -208,8 +207,7 @@ class DriftJudge:
     # -- saying what it means ---------------------------------------------------------------------------
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
-        remembered = self._remembered
-        scored = self._scorer(remembered.memory)
+        remembered, scored = self._remembered, self._scorer(self._remembered.memory)
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
         pair = self._describer.pair(remembered.pairs)
@@ -257,10 +255,12 @@ class DriftJudge:
         """Raise or end the alarm, on a day of this kind; whether what is over the limit is a familiar excursion."""
         if self.alarm:
             change, since, age = self._alarm.whole, self._alarm.since, self._alarm.age
-            if self._watch(reached) or self._tried_in_vain(kind, shows=self._alarm.age > age):
-                self._note_passed(change, since, now)
+            if self._watch(reached):
                 self._patience.ended()
-                self._begin_anew()
+            elif not self._tried_in_vain(kind, shows=self._alarm.age > age):
+                return False
+            self._note_passed(change, since, now)
+            self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._remembered.memory / calibration.refinement.units[..., None]
@@ -287,16 +287,20 @@ class DriftJudge:
 
     def _begin_retrial(self, kind: int) -> None:
         anew = Remembered(self.reference, self._scorer.columns, self._scorer.limits.mix.size)
-        self._retrial = Retrial(TrialDay.of(kind, self._alarm.found_in), anew)
+        limit = self._patience.after(self._patience.factor)
+        self._retrial = Retrial(TrialDay.of(kind, self._alarm.found_in, limit), anew)
 
     def _tried_in_vain(self, kind: int, *, shows: bool) -> bool:
         """Whether a judge that began anew has not raised the alarm that is on, and so it is over."""
         assert self._retrial is not None
-        anew, over, seconds = self._retrial.anew, False, self.reference.origin.window_seconds
-        if not self._retrial.day.found:
+        day, anew, ratio = self._retrial.day, self._retrial.anew, 0.0
+        if not day.found:
             ratio = self._ratio_of(anew, self._scorer(anew.memory), self._describer.reached(anew))
-            over = ratio >= self._patience.next_factor
-        return self._retrial.step(kind, seconds, shows=shows, over=over) and self._alarm.end()
+        higher, seconds = self._patience.after(day.limit), self.reference.origin.window_seconds
+        if not self._retrial.step(kind, seconds, shows=shows, ratio=ratio, higher=higher):
+            return False
+        self._patience.ended(day.limit)
+        return self._alarm.end()
 
     def _raise(
         self, now: float, memory: NDArray[np.float64], changed: NDArray[np.bool_], age: int, of: Of
@@ -373,15 +377,16 @@ class DriftJudge:
     def _restore(self, state: Mapping[str, Any]) -> None:
         remembered, features = self._remembered.restored(state), len(self.reference.origin.features)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        new_days = _kept(state, "new_days", lambda kept: NewDays.restore(kept, features), NewDays())
-        light = _kept(state, "light", LightFollower.restore, LightFollower())
-        patience = _kept(state, "patience", Patience.restore, Patience())
-        passing = _kept(state, "passing", lambda kept: Passing.restore(kept, self._scorer.columns), Passing())
+        new_days = restore_kept(state, "new_days", lambda kept: NewDays.restore(kept, features), NewDays())
+        light = restore_kept(state, "light", LightFollower.restore, LightFollower())
+        patience = restore_kept(state, "patience", Patience.restore, Patience())
+        columns = self._scorer.columns
+        passing = restore_kept(state, "passing", lambda kept: Passing.restore(kept, columns), Passing())
         known = passing.joined(self.reference.calibration.excursions)
-        excuse = _kept(state, "excuse", lambda kept: Excuse.restore(kept, known), Excuse())
+        excuse = restore_kept(state, "excuse", lambda kept: Excuse.restore(kept, known), Excuse())
         memories = {Of.FEATURES: remembered.memory, Of.CLASSES: remembered.classes}
         alarm = Alarm.restore(take_object(state, "alarm"), memories, features)
-        retrial = _kept(state, "retrial", lambda kept: Retrial.restore(kept, remembered), None)
+        retrial = restore_kept(state, "retrial", lambda kept: Retrial.restore(kept, remembered), None)
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
         self._new_days = new_days
@@ -389,11 +394,6 @@ class DriftJudge:
         self._retrial = retrial if self.alarm else None
         if self.alarm and retrial is None:
             self._begin_retrial(0)
-
-
-def _kept(state: Mapping[str, Any], name: str, restore: Callable[[Mapping[str, Any]], T], without: T) -> T:
-    """What is kept under a name; `without` it, by a version before that had none."""
-    return without if state.get(name) is None else restore(take_object(state, name))
 
 
 Judge = DriftJudge

@@ -40,12 +40,11 @@ class Patience:
         """What limits are multiplied by, 1 to 2."""
         return math.exp(self.raised)
 
-    @property
-    def next_factor(self) -> float:
-        """What limits are multiplied by once the alarm that is on has ended by itself."""
+    def after(self, factor: float) -> float:
+        """What limits are multiplied by once the alarm that is on has ended by itself, if it was `factor` before."""
         if self.peak >= LARGE * self.factor:
-            return self.factor
-        return math.exp(min(self.raised + STEP, MOST))
+            return factor
+        return max(factor, min(factor * math.exp(STEP), math.exp(MOST)))
 
     def rest(self, seconds: float, budget: float) -> None:
         """So much time has passed, with a `budget` of false alarms a month."""
@@ -55,9 +54,9 @@ class Patience:
         """An alarm is on, at so many times its limit as the reference has it."""
         self.peak = max(self.peak, ratio)
 
-    def ended(self) -> None:
-        """The alarm that was on has ended by itself."""
-        self.raised, self.peak = math.log(self.next_factor), 0.0
+    def ended(self, quiet_at: float = 1.0) -> None:
+        """The alarm that was on has ended by itself, as by limits multiplied by `quiet_at` it would not be on."""
+        self.raised, self.peak = min(math.log(max(self.after(self.factor), quiet_at)), MOST), 0.0
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""

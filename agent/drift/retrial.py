@@ -1,12 +1,14 @@
 """A retrial: whether a judge that began anew would raise the alarm that is on, a day at a time.
 
-    on ── a day, and it was found anew ──▶ on, for another day
-    on ── a day, and it was not ──▶ over
+    on ── found anew, by limits that can still be raised ──▶ on, for another day by higher ones
+    on ── a day, and it was found anew by the highest ──▶ on, for another day
+    on ── a day, and it was not found ──▶ over
 
 A change that lasts is found anew, about as soon as it was at first. What is not, in all hours of a day like that on
 which it was found, was chance, or an hour for which the reference is no standard. No evidence would ever say plainly
 that such a one is gone, as it is held against the change that was noted, which may be how that hour has always been.
-Found is what exceeds the limits as they will be once the alarm is over: what would not be raised again is over.
+Each time that it is found, limits are as they would be had the alarm ended and been raised again (`patience.py`): once
+by how much they are raised would keep it quiet, it is over.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core.untrusted import take_flag, take_integer, take_object
+from agent.core.untrusted import take_flag, take_integer, take_number, take_object
 from agent.drift.remembered import Remembered
 
 DAY_SECONDS = 86_400.0
@@ -26,25 +28,34 @@ TIMES = 2
 @dataclass(slots=True)
 class TrialDay:
     """The state of the day on trial: windows `tried` of the kind of day on which it was found (`kind`, as in
-    day_kinds); those in which it could have `shown` itself, `least` of which there must be; whether it was `found`.
+    day_kinds); those in which it could have `shown` itself, `least` of which there must be; by how many times the
+    limits of the reference it must be exceeded to be found, `limit`; whether it was `found` by the highest.
     """
 
     kind: int
     least: int
+    limit: float
     tried: int = 0
     shown: int = 0
     found: bool = False
 
     @classmethod
-    def of(cls, kind: int, age: int) -> TrialDay:
+    def of(cls, kind: int, age: int, limit: float) -> TrialDay:
         """Of a change that was found on such a day when it was `age` windows old."""
-        return cls(kind, TIMES * max(age, 1))
+        return cls(kind, TIMES * max(age, 1), limit)
 
-    def step(self, kind: int, *, shows: bool, over: bool) -> None:
-        """One more window on a day of this kind; whether the change could show itself, and is over its limit anew."""
+    def step(self, kind: int, *, shows: bool, ratio: float, higher: float) -> bool:
+        """One more window on a day of this kind; whether the change could show itself, and its `ratio` since it is
+        tried. True where it is found by limits that may be as high as `higher`, and so tried anew by those."""
         self.tried += kind == self.kind
         self.shown += shows
-        self.found |= over
+        if self.found or ratio < self.limit:
+            return False
+        if higher <= self.limit:
+            self.found = True
+            return False
+        self.limit, self.tried, self.shown = higher, 0, 0
+        return True
 
     def complete(self, window_seconds: float) -> bool:
         """Whether the day is over."""
@@ -52,13 +63,14 @@ class TrialDay:
 
     def next(self) -> TrialDay:
         """Another day."""
-        return TrialDay(self.kind, self.least)
+        return TrialDay(self.kind, self.least, self.limit)
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "kind": self.kind,
             "least": self.least,
+            "limit": self.limit,
             "tried": self.tried,
             "shown": self.shown,
             "found": self.found,
@@ -70,6 +82,7 @@ class TrialDay:
         return cls(
             take_integer(state, "kind", minimum=0, maximum=1),
             take_integer(state, "least", minimum=0),
+            take_number(state, "limit", minimum=0.0),
             take_integer(state, "tried", minimum=0),
             take_integer(state, "shown", minimum=0),
             take_flag(state, "found"),
@@ -83,9 +96,10 @@ class Retrial:
     day: TrialDay
     anew: Remembered
 
-    def step(self, kind: int, window_seconds: float, *, shows: bool, over: bool) -> bool:
+    def step(self, kind: int, window_seconds: float, *, shows: bool, ratio: float, higher: float) -> bool:
         """As for the day; whether it was tried in vain."""
-        self.day.step(kind, shows=shows, over=over)
+        if self.day.step(kind, shows=shows, ratio=ratio, higher=higher):
+            self.anew.begin_anew()
         if not self.day.complete(window_seconds):
             return False
         vain, self.day = not self.day.found, self.day.next()

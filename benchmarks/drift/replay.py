@@ -25,6 +25,7 @@ from agent.drift.nearest import REACH_SECONDS, Elapsed, weigh_nearest
 from agent.drift.new_days import NewDays
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
+from agent.drift.patience import Patience
 from agent.drift.recording import BLOCK_SECONDS, RecordedHour, Recording
 from agent.drift.reference import Reference
 from agent.drift.retrial import TrialDay
@@ -146,6 +147,8 @@ class Watch:
     """What a judge has seen that began anew with the trial."""
     change: NDArray[np.float64] | None = None
     """What it was of when it ended, (3, C) in usual sizes; None where distances raised it."""
+    vain: bool = False
+    """Whether it ended as it was tried in vain."""
 
 
 class Replay:
@@ -254,7 +257,7 @@ class Replay:
         """The kind of day of a Unix time."""
         return kind_key(moment, self.reference.origin.utc_offset) // HOURS
 
-    def watch(self, past: Past, weight: NDArray, moment: float) -> Watch:
+    def watch(self, past: Past, weight: NDArray, moment: float, patience: Patience) -> Watch:
         """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C) that began at
         `moment`."""
         kind = self.kind_of(moment)
@@ -262,7 +265,7 @@ class Replay:
         judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
         judge._alarm_step(0.0, kind, self._scorer(past.memory[0]), self._reached(faded, pairs))
-        trial = TrialDay.of(kind, judge._alarm.found_in)
+        trial = TrialDay.of(kind, judge._alarm.found_in, patience.after(patience.factor))
         return Watch(judge._alarm, faded, pairs, trial, self.nothing())
 
     def lasts(
@@ -270,11 +273,11 @@ class Replay:
         watch: Watch,
         evidence: tuple[NDArray, NDArray, NDArray, NDArray],
         moment: float,
-        limit: float = 1.0,
+        patience: Patience,
     ) -> int | None:
         """After how many of the next windows of one stream the alarm is over; None where it is not.
 
-        Of what `evidence` gives of windows from `moment` on; `limit` is what the alarm would be raised by.
+        Of what `evidence` gives of windows from `moment` on.
         """
         aspects, ranks, weights, whole = evidence
         after = tops = None
@@ -285,11 +288,13 @@ class Replay:
             age = watch.alarm.age
             if self._ends(watch, aspects[number], ranks[number], weights[number], whole[number]):
                 return number + 1
-            over = tops is not None and bool(tops[number] >= limit)
-            kind = self.kind_of(moment + WINDOW * number)
-            watch.trial.step(kind, shows=watch.alarm.age > age, over=over)
+            ratio = 0.0 if tops is None else float(tops[number])
+            kind, higher = self.kind_of(moment + WINDOW * number), patience.after(watch.trial.limit)
+            if watch.trial.step(kind, shows=watch.alarm.age > age, ratio=ratio, higher=higher):
+                watch.anew, after, tops = self.nothing(), None, None
             if watch.trial.complete(WINDOW):
                 if not watch.trial.found:
+                    watch.vain = True
                     return number + 1
                 watch.trial = watch.trial.next()
                 watch.anew, after, tops = self.nothing(), None, None

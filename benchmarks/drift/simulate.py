@@ -137,19 +137,20 @@ class Course:
         self.alarms.append(blame(ratios, found, replay))
         first = found + 1
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
-        self._watch = replay.watch(self.past, weights[found], self._start + WINDOW * (self._passed + found))
+        now = self._start + WINDOW * (self._passed + found)
+        self._watch = replay.watch(self.past, weights[found], now, self._patience)
         self._passed += first
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
     def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> int:
         assert self._watch is not None
-        now, limit = self._start + WINDOW * self._passed, self._patience.next_factor
-        lasted = replay.lasts(self._watch, (aspects, ranks, weights, whole), now, limit)
+        now = self._start + WINDOW * self._passed
+        lasted = replay.lasts(self._watch, (aspects, ranks, weights, whole), now, self._patience)
         self._passed += len(aspects) if lasted is None else lasted
         self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:
-            self._patience.ended()
+            self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
             if self._watch.change is not None:
                 since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)

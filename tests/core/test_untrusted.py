@@ -23,6 +23,7 @@ from agent.core.untrusted import (
     parse_object,
     parse_toml,
     parse_yaml,
+    restore_kept,
     take_flag,
     take_integer,
     take_list,
@@ -279,6 +280,14 @@ def test_yaml_that_laughs_a_billion_times_is_looked_at_once():
     began = time.thread_time()
     parse_yaml(LAUGHS)
     assert time.thread_time() - began < 2.0
+
+
+def test_what_a_version_before_did_not_keep_is_as_without_it():
+    assert restore_kept({"kept": {"a": 1}}, "kept", dict, {}) == {"a": 1}
+    assert restore_kept({}, "kept", dict, None) is None
+    assert restore_kept({"kept": None}, "kept", dict, None) is None
+    with pytest.raises(BadInput):
+        restore_kept({"kept": 3}, "kept", dict, None)
 
 
 # -- entries ---------------------------------------------------------------------------------------------------

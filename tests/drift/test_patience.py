@@ -72,3 +72,16 @@ def test_it_goes_on_where_it_was():
 def test_a_damaged_state_is_refused(state):
     with pytest.raises(BadInput):
         Patience.restore(state)
+
+
+def test_limits_are_raised_as_far_as_an_alarm_was_quiet_at_and_no_further_than_double():
+    patience = Patience()
+    patience.during(1.4)
+    assert patience.after(1.15) == pytest.approx(1.15**2)
+    patience.ended(1.15**3)
+    assert patience.factor == pytest.approx(1.15**3)
+    patience.during(9.0)
+    assert patience.after(patience.factor) == patience.factor, "what is so large is no chance"
+    assert patience.after(5.0) == 5.0
+    patience.ended(5.0)
+    assert patience.raised == MOST

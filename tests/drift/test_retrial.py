@@ -7,6 +7,7 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.judge import DriftJudge
+from agent.drift.patience import Patience
 from agent.drift.retrial import DAY_SECONDS, TIMES, TrialDay
 from agent.drift.sketch import Window
 from tests.drift.conftest import FRAMES, MIDNIGHT, NAMES, Camera, recorded, reference_of
@@ -17,37 +18,54 @@ WINDOW = 600.0
 A_DAY = round(DAY_SECONDS / WINDOW)
 
 
-def tried(day, windows, kind=WEEKDAY, *, shows=True, over=False):
+def trial(kind=WEEKDAY, age=1, limit=1.15):
+    return TrialDay.of(kind, age, limit)
+
+
+def tried(day, windows, kind=WEEKDAY, *, shows=True, ratio=0.0, higher=1.15):
     for _ in range(windows):
-        day.step(kind, shows=shows, over=over)
+        day.step(kind, shows=shows, ratio=ratio, higher=higher)
     return day
 
 
 def test_a_day_is_over_when_all_its_hours_were_judged():
-    day = tried(TrialDay.of(WEEKDAY, 1), A_DAY - 1)
+    day = tried(trial(), A_DAY - 1)
     assert not day.complete(WINDOW)
     assert tried(day, 1).complete(WINDOW)
 
 
 def test_days_of_another_kind_are_no_part_of_it_but_what_is_found_on_them_is_found():
-    day = tried(TrialDay.of(WEEKDAY, 1), 2 * A_DAY, WEEKEND)
+    day = tried(trial(), 2 * A_DAY, WEEKEND)
     assert not day.complete(WINDOW)
-    assert tried(day, 1, WEEKEND, over=True).found
+    assert tried(day, 1, WEEKEND, ratio=1.2).found
+
+
+def test_what_is_found_is_tried_by_higher_limits_until_these_are_the_highest():
+    day = tried(trial(limit=1.15), 7)
+    assert not day.step(WEEKDAY, shows=True, ratio=1.1, higher=1.32)
+    assert day.step(WEEKDAY, shows=True, ratio=1.2, higher=1.32)
+    assert day == trial(limit=1.32), "a whole day again"
+    assert not day.step(WEEKDAY, shows=True, ratio=1.2, higher=1.52)
+    assert not day.found
+    assert not day.step(WEEKDAY, shows=True, ratio=1.4, higher=1.32), (
+        "it was so large that no limit would rise"
+    )
+    assert day.found
 
 
 def test_what_took_long_to_find_has_as_long_again_to_show_itself():
-    day = tried(TrialDay.of(WEEKDAY, A_DAY), A_DAY)
+    day = tried(trial(age=A_DAY), A_DAY)
     assert not day.complete(WINDOW)
     assert not tried(day, 3 * A_DAY, shows=False).complete(WINDOW), "in windows in which it can"
     assert tried(day, (TIMES - 1) * A_DAY).complete(WINDOW)
 
 
 def test_the_next_day_begins_with_nothing():
-    assert tried(TrialDay.of(WEEKEND, 5), 7, over=True).next() == TrialDay.of(WEEKEND, 5)
+    assert tried(trial(WEEKEND, 5), 7, ratio=2.0).next() == trial(WEEKEND, 5)
 
 
 def test_it_goes_on_from_what_was_saved_and_refuses_what_is_damaged():
-    day = tried(TrialDay.of(WEEKEND, 5), 7, over=True)
+    day = tried(trial(WEEKEND, 5), 7, ratio=2.0)
     state = json.loads(json.dumps(day.state()))
     assert TrialDay.restore(state) == day
     for damaged in ({}, {**state, "kind": 2}, {**state, "tried": -1}, {**state, "found": "yes"}):
@@ -126,4 +144,4 @@ def test_the_state_of_a_version_without_it_begins_a_day(in_alarm, reference):
     again = DriftJudge(reference)
     again.restore(state)
     assert again.alarm
-    assert again._retrial.day == TrialDay.of(WEEKDAY, again._alarm.found_in)
+    assert again._retrial.day == TrialDay.of(WEEKDAY, again._alarm.found_in, Patience().after(1.0))
