@@ -94,15 +94,15 @@ class DriftJudge:
         """The end of the window at which the alarm that is on went on."""
         return self._alarm.since
 
-    def judge(self, window: WindowSketch, now: float) -> DriftVerdict:
-        """The verdict on the next window; `now` is Unix time.
+    def judge(self, window: WindowSketch, now: float, *, synced: bool = False) -> DriftVerdict:
+        """The verdict on the next window; `now` is Unix time, `synced` whether it is known to be right.
 
         Raises ReferenceMismatch where the window's features are not those of the reference.
         """
         self._check(window)
         moment = (window.start + window.end) / 2.0
         expected = self._contexts.at(moment)
-        reason = self._unfit(window, expected, now)
+        reason = self._unfit(window, expected, now, synced=synced)
         if not reason and self._light.step(self._seen_light, window):
             reason = "neither this hour nor this light is in the reference yet: judged again once either is"
             if self._alarm.since is not None and self._light.began(self._seen_light, self._alarm.since):
@@ -122,12 +122,12 @@ class DriftJudge:
                 f"the reference has {origin.feature_version}: record a new one"
             )
 
-    def _unfit(self, window: WindowSketch, expected: Expected, now: float) -> str:
+    def _unfit(self, window: WindowSketch, expected: Expected, now: float, *, synced: bool) -> str:
         """Why this window cannot be judged; empty if it can."""
         origin = self.reference.origin
         if window.frames < max(1.0, LEAST_SHARE * self.reference.usual.frames):
             return f"{window.frames} usable frames in the window, normally {self.reference.usual.frames:.0f}"
-        if min(now, window.end) < origin.made_at - CLOCK_SLACK:
+        if not synced and min(now, window.end) < origin.made_at - CLOCK_SLACK:
             return "the clock is before the time at which the reference was made"
         if not self.reference.any_hour and expected.distance > FARTHEST:
             return "this hour of the day is not in the reference"

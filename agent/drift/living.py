@@ -142,7 +142,11 @@ def _restored(entry: Mapping[str, Any], features: int) -> NormalHour:
 
 
 def renew(reference: Reference, hours: Iterable[NormalHour], now: float, utc_offset: float) -> Reference:
-    """The reference that takes in `hours`, at least one, settled; `now` is Unix time, `utc_offset` in seconds."""
+    """The reference that takes in `hours`, at least one, settled; `now` is Unix time, `utc_offset` in seconds.
+
+    It is dated by when the last of them had settled: `now` may be years ahead while a clock is wrong, and a reference
+    of the future would judge nothing once it is right.
+    """
     taken = list(hours)
     origin, normal = reference.origin, dict(reference.hours)
     newest = max(NEWEST, 1.0 / (origin.covered / RENEW_SECONDS + 1.0))
@@ -161,7 +165,7 @@ def renew(reference: Reference, hours: Iterable[NormalHour], now: float, utc_off
         reference,
         origin=replace(
             origin,
-            made_at=now,
+            made_at=min(now, taken[-1].start + HOUR_SECONDS + SETTLE_SECONDS),
             start=start,
             end=end,
             covered=max(covered, origin.covered),

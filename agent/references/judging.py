@@ -71,7 +71,9 @@ class WindowJudging:
             return []
         at = window.sketch.end
         self._estimate = self._causes.accuracy.last(now)
-        verdict = self.verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
+        verdict = self.verdict = self._frames.add(
+            window, self._judge.judge(window.sketch, now, synced=clock.synced())
+        )
         cause = self._causes.judge(verdict, window.vectors)
         self._history.add(window.sketch, verdict, explained(verdict, self._stored, cause))
         found = [outlier_observation(self._frames.found, self._camera, at)] if self._frames.found else []

@@ -55,6 +55,18 @@ def test_after_two_days_it_takes_in_the_first_and_the_anchor_stays(made, of_a_da
     assert creep.text.startswith("slow change since ")
 
 
+def test_a_clock_that_is_years_ahead_for_a_while_silences_nothing_once_it_is_right(made, of_a_day):
+    """A box that begins with a wrong hardware clock: what waited was taken in at once, by a reference of the future."""
+    source = Hourly(start=NOON + HOUR, seed=5)
+    made.feed(source, 26)
+    right = source.now
+    source.now += 10 * 365 * 24 * HOUR
+    made.feed(source, 2)
+    source.now = right
+    told = made.feed(source, 4)
+    assert [fields["drift_state"] for fields, _ in told] == ["normal"] * 4
+
+
 def test_a_drift_is_never_taken_in(made, of_a_day):
     source = Hourly(start=NOON + HOUR, seed=5)
     made.feed(source, 20)

@@ -116,6 +116,23 @@ def test_a_recording_that_is_asked_for_while_the_one_before_is_built_goes_on(roo
     assert made.monitor.status()["recording"]["windows"] == 3
 
 
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_clock_that_was_ahead_when_something_was_taken_in_silences_nothing_once_it_is_known_to_be_right(
+    room, stored, monkeypatch, synced
+):
+    """What was accepted is taken in anew as more is seen, here under the date of a wrong clock."""
+    made, right = with_reference(room, stored), Source(start=NOON + 3600)
+    made.feed(right, 15, brightness=9)
+    made.monitor.accept(None, right.now, by="ann", why="new lamp")
+    made.settle()
+    accepted, ahead = made.monitor.stored.id, Source(start=NOON + 10 * 365 * 86400.0)
+    made.feed(ahead, 20, brightness=9)
+    assert made.monitor.stored.id != accepted
+    monkeypatch.setattr("agent.references.judging.clock.synced", lambda: synced)
+    states = {fields["drift_state"] for fields, _ in made.feed(right, 4, brightness=9)}
+    assert states == ({"normal"} if synced else {"silent"})
+
+
 def test_an_acceptance_while_another_is_built_is_refused_and_not_lost_with_a_yes(room, stored):
     made = with_reference(room, stored)
     made.feed(later := Source(start=NOON + 3600), 15, brightness=9)
