@@ -218,8 +218,14 @@ class ReferenceRecording:
         return max(FIRST_WINDOWS * self._subject.window_seconds, FIRST_SHARE * recorder.length)
 
     def _under_way(self) -> ReferenceRecorder:
+        camera = self._subject.camera
         if self.recorder is None:
-            raise ReferenceMismatch(f"no reference of camera {self._subject.camera!r} is being recorded")
+            raise ReferenceMismatch(f"no reference of camera {camera!r} is being recorded")
+        if self.building:
+            raise ReferenceMismatch(
+                f"camera {camera!r} is recorded to the end, and its reference is being built: it is in force within "
+                "minutes; `vedette reference rollback` goes back to the one before"
+            )
         return self.recorder
 
 

@@ -133,6 +133,21 @@ def test_a_clock_that_was_ahead_when_something_was_taken_in_silences_nothing_onc
     assert states == ({"normal"} if synced else {"silent"})
 
 
+@pytest.mark.parametrize("command", ["cancel", "finish"])
+def test_a_recording_that_is_being_built_can_be_neither_cancelled_nor_built_twice(room, source, command):
+    """A cancelled one was put in force all the same."""
+    made = opened(room, auto_reference=False)
+    made.monitor.record(3600.0, NOON)
+    made.feed(source, 20)
+    made.monitor.finish(source.now)
+    with pytest.raises(ReferenceMismatch, match="is being built: it is in force within minutes"):
+        made.monitor.cancel() if command == "cancel" else made.monitor.finish(source.now)
+    made.settle()
+    assert len(made.store.versions("front")) == 1
+    with pytest.raises(ReferenceMismatch, match="is being recorded"):
+        made.monitor.cancel()
+
+
 def test_an_acceptance_while_another_is_built_is_refused_and_not_lost_with_a_yes(room, stored):
     made = with_reference(room, stored)
     made.feed(later := Source(start=NOON + 3600), 15, brightness=9)
