@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from agent.core.errors import ReferenceMismatch
@@ -25,12 +26,14 @@ def note(
 
 
 def changes(store: ReferenceStore, camera: str) -> list[Mapping[str, Any]]:
-    """The last changes, oldest first; none where the file is damaged, as nothing depends on it."""
-    try:
+    """The last changes that can be read, oldest first; none where the file cannot be, as nothing depends on it."""
+    found: list[Mapping[str, Any]] = []
+    with suppress(BadInput, ReferenceMismatch):
         kept = parse_kept(store.read(camera, CHANGES) or "[]")
-        return [_entry(each) for each in take_list({"changes": kept}, "changes", longest=MOST_KEPT)]
-    except (BadInput, ReferenceMismatch):
-        return []
+        for each in take_list({"changes": kept}, "changes", longest=MOST_KEPT):
+            with suppress(BadInput):  # it alone: the next change is written beside those that were read
+                found.append(_entry(each))
+    return found
 
 
 def _entry(kept: object) -> Mapping[str, Any]:
