@@ -1,4 +1,4 @@
-"""Trains the small model that ships (agent/models/demo.onnx) on pictures of the drawn scenes, and measures it.
+"""Trains the small model that ships (agent/detection/demo.onnx) on pictures of the drawn scenes, and measures it.
 
     python scripts/train_demo_model.py --work build/demo-model      # an interpreter with `pip install '.[export]'`
     vedette model prepare build/demo-model/demo.onnx --out agent/detection --force
@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,41 +23,38 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES
+from agent.detection.cpu import read_cpu
 
 HELD_OUT_SEED = 10_000
 PICTURES_A_SCENE = 6
 
-# YOLO11 with an eighth of the full width: the depth and head of yolo11n, its channels halved and capped.
+# YOLO11 with an eighth of the full width, and without what costs a CPU most for what it gives here: ReLU, a distance for
+# each side of a box in place of a distribution (`reg_max: 1`, as in YOLO26), no block at stride 4, no attention, no way
+# back up after the finest grid, and boxes from strides 8 and 16 alone, since the drawn objects are 15 to 130 px large.
 ARCHITECTURE = """
 nc: {classes}
+reg_max: 1
+activation: torch.nn.ReLU()
 scales:
   n: [0.50, {width}, 512]
 backbone:
   - [-1, 1, Conv, [64, 3, 2]]
   - [-1, 1, Conv, [128, 3, 2]]
-  - [-1, 2, C3k2, [256, False, 0.25]]
   - [-1, 1, Conv, [256, 3, 2]]
-  - [-1, 2, C3k2, [512, False, 0.25]]
+  - [-1, 2, C3k2, [256, False]]
   - [-1, 1, Conv, [512, 3, 2]]
-  - [-1, 2, C3k2, [512, True]]
-  - [-1, 1, Conv, [1024, 3, 2]]
-  - [-1, 2, C3k2, [1024, True]]
-  - [-1, 1, SPPF, [1024, 5]]
-  - [-1, 2, C2PSA, [1024]]
+  - [-1, 2, C3k2, [512, False]]
+  - [-1, 1, Conv, [512, 3, 2]]
+  - [-1, 2, C3k2, [512, False]]
+  - [-1, 1, SPPF, [512, 5]]
 head:
   - [-1, 1, nn.Upsample, [None, 2, "nearest"]]
-  - [[-1, 6], 1, Concat, [1]]
+  - [[-1, 5], 1, Concat, [1]]
   - [-1, 2, C3k2, [512, False]]
   - [-1, 1, nn.Upsample, [None, 2, "nearest"]]
-  - [[-1, 4], 1, Concat, [1]]
+  - [[-1, 3], 1, Concat, [1]]
   - [-1, 2, C3k2, [256, False]]
-  - [-1, 1, Conv, [256, 3, 2]]
-  - [[-1, 13], 1, Concat, [1]]
-  - [-1, 2, C3k2, [512, False]]
-  - [-1, 1, Conv, [512, 3, 2]]
-  - [[-1, 10], 1, Concat, [1]]
-  - [-1, 2, C3k2, [1024, True]]
-  - [[16, 19, 22], 1, Detect, [nc]]
+  - [[14, 11], 1, Detect, [nc]]
 """
 
 
@@ -122,12 +120,13 @@ def train(work: Path, data: Path, architecture: Path, epochs: int, hours: float 
     from ultralytics import YOLO
 
     model = YOLO(str(architecture))
+    model.add_callback("on_train_start", quicken_training)
     parameters = sum(p.numel() for p in model.model.parameters())
     print(f"{parameters} parameters", flush=True)
     model.train(
-        data=str(data), epochs=epochs, time=hours, imgsz=320, batch=16, workers=0, cache="ram", amp=False, plots=False,
-        pretrained=False, project=str(work), name="run", seed=0, deterministic=True, optimizer="AdamW", lr0=0.004,
-        cos_lr=True, close_mosaic=5, mosaic=0.5, degrees=0.0, scale=0.3, erasing=0.0, warmup_epochs=1, val=True, device="cpu",
+        data=str(data), epochs=epochs, time=hours, imgsz=320, rect=True, batch=16, workers=0, cache="ram", amp=False,
+        plots=False, pretrained=False, project=str(work), name="run", seed=0, deterministic=True, optimizer="AdamW",
+        lr0=0.004, cos_lr=True, degrees=0.0, scale=0.3, erasing=0.0, warmup_epochs=1, val=False, device="cpu",
     )  # fmt: skip
     best = YOLO(str(work / "run" / "weights" / "best.pt"))
     figures = best.val(data=str(data), imgsz=320, batch=16, workers=0, plots=False, device="cpu")
@@ -147,6 +146,30 @@ def train(work: Path, data: Path, architecture: Path, epochs: int, hours: float 
     shutil.copy(exported, work / "demo.onnx")
     (work / "measured.json").write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
+
+
+def quicken_training(trainer: Any) -> None:
+    """Channels last, and convolutions in bfloat16 where the CPU has it: 0.45 of the CPU time of a step."""
+    import torch
+
+    trainer.model.to(memory_format=torch.channels_last)
+    if not read_cpu().bf16:
+        return
+    plain = trainer.model._predict_once
+
+    def in_bfloat16(*inputs: Any, **options: Any) -> dict[str, Any]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            answer: dict[str, Any] = plain(*inputs, **options)
+        return in_float32(answer)
+
+    trainer.model._predict_once = in_bfloat16
+
+
+def in_float32(value: Any) -> Any:
+    """The same, whatever is nested in it, with tensors for the loss in full precision."""
+    if isinstance(value, dict):
+        return {name: in_float32(each) for name, each in value.items()}
+    return [in_float32(each) for each in value] if isinstance(value, list) else value.float()
 
 
 if __name__ == "__main__":
