@@ -120,14 +120,20 @@ def _manifest(body: Mapping[str, Any]) -> Manifest:
         embedding_size=take_integer(body, "embedding_size", minimum=0),
         opset=take_integer(body, "opset", minimum=0),
         quickened=take_integer(body, "quickened", 0, minimum=0),
-        checks={printable(key, 64): _plain(value) for key, value in take_object(body, "checks", {}).items()},
-        int8={printable(key, 64): _plain(value) for key, value in take_object(body, "int8", {}).items()},
+        checks=_figures(body, "checks"),
+        int8=_figures(body, "int8"),
         schema=take_integer(body, "schema", SCHEMA, minimum=0),
     )
 
 
 def _shown(body: Mapping[str, Any], key: str) -> str:
     return printable(take_text(body, key))
+
+
+def _figures(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What was measured, by name, without what was not (null)."""
+    found = take_object(body, key, {}).items()
+    return {printable(name, 64): _plain(value) for name, value in found if value is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -42,13 +42,22 @@ def test_a_card_without_anything_else_names_what_is_known_and_every_gap(model, t
     text, page = card_of(model, "--state", tmp_path)
     assert front_of(text)["pipeline_tag"] == "object-detection" and front_of(text)["library_name"] == "onnx"
     assert "model-index" not in front_of(text)
-    assert "| parameters | 515,182 |" in text
-    assert "| floating\\-point operations | 523,622,400 for an image of 320 x 320 " in text
+    assert "| parameters | 172,612 |" in text
+    assert "| floating\\-point operations | 184,601,600 for an image of 320 x 320 " in text
     for section in SECTIONS:
         assert f"## {section.title}" in text
         for question in section.questions:
             assert f"(`{section.name}.{question.key}`)" in text
     assert page.count("<em>Not recorded:</em>") == text.count("*Not recorded:*")
+
+
+def test_the_check_of_a_prepared_model_names_what_was_measured_alone(model, tmp_path):
+    known = json.loads(DEMO.with_suffix(".json").read_text()) | {"model": model.name}
+    assert known["checks"]["f1"] is None, "of an INT8 model alone"
+    model.with_suffix(".json").write_text(json.dumps(known))
+    text, _ = card_of(model, "--state", tmp_path)
+    (line,) = (line for line in text.splitlines() if line.startswith("| compared with its source"))
+    assert "least iou 1.0" in line and "f1" not in line
 
 
 def test_what_a_person_adds_fills_the_gap(model, tmp_path, capsys):
