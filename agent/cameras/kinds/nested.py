@@ -167,7 +167,7 @@ def shake_hands(parts: SplitResult, timeout: float) -> None:
 
 
 def unverified() -> ssl.SSLContext:
-    """As FFmpeg reads cameras, whose certificates are their own; no login is sent over it."""
+    """As FFmpeg reads cameras: their certificates are their own, so that none is checked."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
