@@ -242,11 +242,18 @@ class Device:
             self.observations(now), now, asleep=self.slept - before, unix_offset=offset, utc_offset=7200.0
         )
         self.worker.offer(alerts)
-        self.worker.work(now, machine.boottime())
-        self.worker.settle(60.0)
+        self.notify(now)
         if self.awake - self.clock_saved >= 300:
             self.save_clock()
         self.judge(alerts, now)
+
+    def notify(self, now):
+        """Round after round while notices are sent: the end of each wakes the worker."""
+        sent = -1
+        while self.worker.sent > sent:
+            sent = self.worker.sent
+            self.worker.work(now, self.machine.boottime())
+            self.worker.settle(60.0)
 
     # -- the world -----------------------------------------------------------------------------------------
 
