@@ -271,8 +271,8 @@ class Alarm:
 
     @property
     def found_in(self) -> int:
-        """How many windows it took to find the change, about."""
-        return int(_SPANS[self.place]) if self.of is Of.DISTANCES else self.age
+        """How many windows it took to find the change, about; of one that has been on for long, at most."""
+        return int(_SPANS[self.place]) if self.of is Of.DISTANCES else min(self.age, int(AGES[-1]))
 
     def end(self) -> bool:
         """The alarm is over: True."""

@@ -350,7 +350,7 @@ class DriftJudge:
     # -- across restarts --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What has been seen, as JSON-able values (43 kB for 24 features, and up to 15 kB of what came and went)."""
+        """What has been seen, as JSON-able values (43 kB for 24 features, twice that in alarm, and 15 kB of events)."""
         return {
             "reference": self.reference.id,
             **self._remembered.state(),

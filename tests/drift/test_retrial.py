@@ -7,6 +7,7 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.judge import DriftJudge
+from agent.drift.memory import AGES
 from agent.drift.patience import Patience
 from agent.drift.retrial import DAY_SECONDS, TIMES, TrialDay
 from agent.drift.sketch import Window
@@ -139,9 +140,12 @@ def test_a_restart_within_the_day_changes_nothing(in_alarm, reference):
 
 def test_the_state_of_a_version_without_it_begins_a_day(in_alarm, reference):
     judge, _ = in_alarm
+    judge._alarm.age = 50_000
     state = judge.state()
     del state["retrial"]
     again = DriftJudge(reference)
     again.restore(state)
     assert again.alarm
-    assert again._retrial.day == TrialDay.of(WEEKDAY, again._alarm.found_in, Patience().after(1.0))
+    assert again._retrial.day == TrialDay.of(WEEKDAY, int(AGES[-1]), Patience().after(1.0)), (
+        "no month of windows"
+    )
