@@ -16,7 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.conftest import Heard
-from tests.faults.conftest import account, load, meters, proxy  # noqa: F401  (fixtures)
+from tests.faults.conftest import account, load, meters  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[2]
 TABLE = {}
