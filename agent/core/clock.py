@@ -35,7 +35,8 @@ def wall() -> float:
 
 
 def utc_offset(moment: float) -> float:
-    """Seconds by which this machine's local time is ahead of UTC at a Unix time."""
+    """Seconds by which this machine's local time is ahead of UTC at a Unix time, in the zone that is set now."""
+    time.tzset()  # a few microseconds; else a process keeps the zone that it started in
     return float(time.localtime(moment).tm_gmtoff)
 
 

@@ -71,6 +71,13 @@ def test_it_follows_the_clock_on_the_wall_in_a_year_with_both_changes(local):
     assert len(offsets) == 2, "summer time and winter time"
 
 
+def test_a_zone_that_is_set_while_the_agent_runs_counts_at_once(local, monkeypatch):
+    """A new box is set up in UTC, and gets its zone when somebody notices."""
+    before = clock.utc_offset(0.0)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert before != clock.utc_offset(0.0) == 9 * 3600
+
+
 @pytest.mark.parametrize(
     "text", ["", "night", "25:00-26:00", "mon-xyz", "08:00", "8-17", "mon 08:00-17:00,", "24:30-25:00"]
 )
