@@ -22,6 +22,10 @@ INT8_ENGINES_KEY = "vedette_int8_engines"
 LARGEST_SIDE = 4096
 """Pixels of a side of the input: the largest `input_size` that a config may set."""
 
+LEAST_STRIDE = 32
+"""Sides of a free input are multiples of it, whatever a model declares: Ultralytics writes the stride of the coarsest
+grid of boxes, and a backbone may halve frames more often than that. It trains in steps of 32 itself."""
+
 LARGEST_STRIDE = 1024
 MOST_CLASSES = 10_000
 LONGEST_NAME = 200
@@ -40,7 +44,7 @@ class Metadata:
     names: tuple[str, ...] = ()
     task: str = ""
     end_to_end: bool = False
-    stride: int = 32
+    stride: int = LEAST_STRIDE
     image_size: tuple[int, int] | None = None
     description: str = ""
     version: str = ""
@@ -71,7 +75,7 @@ def parse(raw: Mapping[str, str], model: object) -> Metadata:
         names=_plain_names(raw.get("names", "")) or entry("names", _names, ()),
         task=_word(raw, "task"),
         end_to_end=entry("end2end", _flag, absent=False) or entry("args", _with_nms, absent=False),
-        stride=entry("stride", lambda value: _whole(value, LARGEST_STRIDE), 32),
+        stride=max(LEAST_STRIDE, entry("stride", lambda value: _whole(value, LARGEST_STRIDE), LEAST_STRIDE)),
         image_size=entry("imgsz", _size, None),
         description=printable(raw.get("description", "").strip()),
         version=_word(raw, "version"),

@@ -35,6 +35,7 @@ def test_what_ultralytics_writes_is_read():
     assert found.names == ("person", "it's")
     assert found.image_size == (384, 640)
     assert found.stride == 64
+    assert parse({"stride": "16"}, "m").stride == 32, "the least that a backbone can need"
     assert found.end_to_end
     assert found.description == "Ultralytics YOLO11n model"
     assert parse({}, "m") == Metadata()

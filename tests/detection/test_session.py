@@ -12,6 +12,7 @@ import structlog
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, MissingExtra, ModelError
 from agent.core.scope import WHOLE, Scope
+from agent.detection.opening import DEMO_MODEL
 from agent.detection.runner import Runner
 from agent.detection.session import Detector
 
@@ -67,6 +68,19 @@ def test_each_layout_and_type_gives_the_same_boxes(opened, tiny, make_frame, lay
     assert found.candidates == 3
     assert found.threshold == 0.25
     assert found.embedding is None
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (320, 240), (90, 320)])
+def test_a_stride_of_the_boxes_alone_is_not_what_the_backbone_needs(opened, tmp_path, make_frame, shape):
+    """Ultralytics writes the stride of the coarsest grid of boxes: 16 for a model that halves a frame five times."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(DEMO_MODEL)
+    for entry in model.metadata_props:
+        entry.value = "16" if entry.key == "stride" else entry.value
+    onnx.save(model, tmp_path / "coarse.onnx")
+    detector = opened(tmp_path / "coarse.onnx")
+    found = detector.detect([make_frame(np.full((*shape, 3), 90, np.uint8))])
+    assert found.detections[0].candidates >= 0
 
 
 def test_boxes_are_in_the_pixels_of_each_frame_whatever_its_shape(opened, tiny, make_frame):
