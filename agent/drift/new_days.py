@@ -74,9 +74,8 @@ class NewDays:
             over = any(key // HOURS != weekend(local, 0.0) for key in self._under_way())
             late = local - _DAY * (self.day + 1) > (ENDS_WITH if over else _DAY)
             if alarm and not late:
-                if (
-                    day != self.day and not over
-                ):  # each day by itself: its hours are not those of the one before
+                if day != self.day and not over:
+                    # each day by itself: its hours are not those of the one before
                     _add_days(self.held, self.sums)
                     self.day, self.sums = day, {}
                 return

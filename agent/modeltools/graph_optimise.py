@@ -59,7 +59,7 @@ class _Graph:
         """Rewrite Conv -> SiLU or ReLU -> Split as a convolution and its activation for each part."""
         found = 0
         for split in [node for node in self._graph.node if node.op_type == "Split"]:
-            chain = self._relu_before(split) or self._silu_before(split)
+            chain = self._activated_before(split)
             sizes = self._sizes(split, chain[0]) if chain else None
             if chain and sizes:
                 self._replace([*chain, split], self._parts(chain, split, sizes))
@@ -107,38 +107,32 @@ class _Graph:
 
     # -- convolutions that are split -----------------------------------------------------------------------------
 
-    def _relu_before(self, split: Any) -> list[Any]:
-        """Conv, Relu where these alone make what is split along the channels; else []."""
-        relu = self._maker(split.input[0])
-        if _attribute(split, "axis", 0) != 1 or relu is None or relu.op_type != "Relu":
+    def _activated_before(self, split: Any) -> list[Any]:
+        """Conv, Relu or Conv, Sigmoid, Mul where these alone make what is split along the channels; else []."""
+        last = self._maker(split.input[0])
+        if _attribute(split, "axis", 0) != 1 or last is None or self._only_reader(last.output[0]) is None:
             return []
-        convolution = self._maker(relu.input[0])
-        alone = (
-            convolution is not None
-            and convolution.op_type == "Conv"
-            and self._only_reader(relu.output[0]) is not None
-            and self._only_reader(convolution.output[0]) is not None
-            and _attribute(convolution, "group", 1) == 1
-        )
-        return [convolution, relu] if alone else []
+        chain = self._relu(last) or self._silu(last)
+        return chain if chain and _attribute(chain[0], "group", 1) == 1 else []
 
-    def _silu_before(self, split: Any) -> list[Any]:
-        """Conv, Sigmoid, Mul where these alone make what is split along the channels; else []."""
-        product = self._maker(split.input[0])
-        if _attribute(split, "axis", 0) != 1 or product is None or product.op_type != "Mul":
+    def _relu(self, last: Any) -> list[Any]:
+        convolution = self._maker(last.input[0]) if last.op_type == "Relu" else None
+        if convolution is None or convolution.op_type != "Conv":
             return []
-        before = {node.op_type: node for name in product.input if (node := self._maker(name))}
+        return [convolution, last] if self._only_reader(convolution.output[0]) is not None else []
+
+    def _silu(self, last: Any) -> list[Any]:
+        before = {node.op_type: node for name in last.input if (node := self._maker(name))}
         convolution, sigmoid = before.get("Conv"), before.get("Sigmoid")
-        if convolution is None or sigmoid is None or sigmoid.input[0] != convolution.output[0]:
+        if last.op_type != "Mul" or convolution is None or sigmoid is None:
             return []
         alone = (
-            self._only_reader(product.output[0]) is not None
+            sigmoid.input[0] == convolution.output[0]
             and self._only_reader(sigmoid.output[0]) is not None
             and len(self._readers(convolution.output[0])) == 2
             and convolution.output[0] not in self._outputs
-            and _attribute(convolution, "group", 1) == 1
         )
-        return [convolution, sigmoid, product] if alone else []
+        return [convolution, sigmoid, last] if alone else []
 
     def _sizes(self, split: Any, convolution: Any) -> list[int]:
         """Channels of each part; [] where they are not known here."""

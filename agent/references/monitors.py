@@ -120,12 +120,10 @@ class DriftMonitors:
             self._monitors.pop(camera, None)  # it is of another model, and must judge nothing of this one
             try:
                 monitor.open(clock.unix_now())
-            except (
-                OSError
-            ) as error:  # another user's files, a failing disk: its frames are analysed all the same
+            except OSError as error:  # another user's files, a failing disk
                 log.error("references cannot be read, drift is not judged", camera=camera, reason=str(error))
                 return NoMonitor()
-            except Exception as error:  # whatever is on disk, the frames of the camera are analysed
+            except Exception as error:  # whatever is on disk, the camera's frames are analysed all the same
                 log.error("references cannot be used, drift is not judged", camera=camera, exc_info=error)
                 return NoMonitor()
             self._monitors[camera] = monitor
