@@ -262,6 +262,7 @@ class DriftJudge:
             self._note_passed(change, since, now)
             self._begin_anew()
             return False
+        self._alarm.lulls.rest(round(self._gap))
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._remembered.memory / calibration.refinement.units[..., None]
         known = self._passing.joined(calibration.excursions)
@@ -286,9 +287,8 @@ class DriftJudge:
         return False
 
     def _begin_retrial(self, kind: int) -> None:
-        anew = Remembered(self.reference, self._scorer.columns, self._scorer.limits.mix.size)
         limit = self._patience.after(self._patience.factor)
-        self._retrial = Retrial(TrialDay.of(kind, self._alarm.found_in, limit), anew)
+        self._retrial = Retrial(TrialDay.of(kind, self._alarm.found_in, limit), self._remembered.anew())
 
     def _tried_in_vain(self, kind: int, *, shows: bool) -> bool:
         """Whether a judge that began anew has not raised the alarm that is on, and so it is over."""
@@ -320,9 +320,10 @@ class DriftJudge:
 
     def _note_passed(self, change: NDArray[np.float64] | None, since: float | None, now: float) -> None:
         """What raised an alarm has gone by itself: a `change` (3, C) of evidence, None where distances showed it."""
-        if change is None or since is None:
+        window, since = self.reference.origin.window_seconds, now if since is None else since
+        self._alarm.lulls.ended(now - since, window)
+        if change is None:
             return
-        window = self.reference.origin.window_seconds
         began = since - self._excuse.lasted * window  # when it was over a limit first, and excused until then
         self._passing.add(change / self.reference.calibration.refinement.units, began, now, window)
 
@@ -396,5 +397,4 @@ class DriftJudge:
             self._begin_retrial(0)
 
 
-Judge = DriftJudge
-"""Its name until 2026-11-26, by which others' scripts still import it."""
+Judge = DriftJudge  # its name until 2026-11-26, by which others' scripts still import it

@@ -49,9 +49,13 @@ class Remembered:
         old = np.where(np.isnan(self.knots), new, self.knots)
         self.knots = np.where(np.isnan(new), self.knots, new + SCALE_KEEP[:, None, None] * (old - new))
 
+    def anew(self) -> Remembered:
+        """Another, of the same shapes, that remembers nothing."""
+        return Remembered(self._reference, self.memory.shape[:-1], self.classes.shape[1])
+
     def begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before. The windows' percentiles stay."""
-        anew = Remembered(self._reference, self.memory.shape[:-1], self.classes.shape[1])
+        anew = self.anew()
         self.memory, self.classes, self.pairs, self.fading = (
             anew.memory,
             anew.classes,
@@ -73,7 +77,7 @@ class Remembered:
 
     def restored(self, state: Mapping[str, Any]) -> Remembered:
         """What `state` gave, of the same shapes; BadInput for anything else."""
-        kept = Remembered(self._reference, self.memory.shape[:-1], self.classes.shape[1])
+        kept = self.anew()
         kept.memory = array(state, "memory", self.memory.shape)
         kept.fading = Fading(
             array(state, "ranks", self.fading.ranks.shape),

@@ -257,16 +257,17 @@ class Replay:
         """The kind of day of a Unix time."""
         return kind_key(moment, self.reference.origin.utc_offset) // HOURS
 
-    def watch(self, past: Past, weight: NDArray, moment: float, patience: Patience) -> Watch:
-        """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C) that began at
+    def watch(self, alarm: Alarm, past: Past, weight: NDArray, moment: float, patience: Patience) -> Watch:
+        """The product's `alarm`, raised where `past` of one stream ends, in a window of `weight` (3, C) that began at
         `moment`."""
         kind = self.kind_of(moment)
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
+        judge._alarm, judge._gap = alarm, 0.0
         judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
-        judge._alarm_step(0.0, kind, self._scorer(past.memory[0]), self._reached(faded, pairs))
+        judge._alarm_step(moment, kind, self._scorer(past.memory[0]), self._reached(faded, pairs))
         trial = TrialDay.of(kind, judge._alarm.found_in, patience.after(patience.factor))
-        return Watch(judge._alarm, faded, pairs, trial, self.nothing())
+        return Watch(alarm, faded, pairs, trial, self.nothing())
 
     def lasts(
         self,

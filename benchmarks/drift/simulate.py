@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.drift.alarm import Alarm
 from agent.drift.excursions import Excuse
 from agent.drift.passing import Passing
 from agent.drift.patience import Patience
@@ -107,6 +108,7 @@ class Course:
         self._start = replay.reference.origin.end
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._patience, self._budget = Patience(), replay.budget
+        self._alarm = Alarm()
         self._watch: Watch | None = None
 
     @property
@@ -128,7 +130,9 @@ class Course:
     def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
         ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
         found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing, self._patience.factor)
-        self._patience.rest(WINDOW * (len(aspects) if found is None else found + 1), self._budget)
+        passed = len(aspects) if found is None else found + 1
+        self._patience.rest(WINDOW * passed, self._budget)
+        self._alarm.lulls.rest(passed)
         if found is None:
             self._passed += len(aspects)
             after.excuses[0] = self.past.excuses[0]  # carried on to here
@@ -138,7 +142,7 @@ class Course:
         first = found + 1
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
         now = self._start + WINDOW * (self._passed + found)
-        self._watch = replay.watch(self.past, weights[found], now, self._patience)
+        self._watch = replay.watch(self._alarm, self.past, weights[found], now, self._patience)
         self._passed += first
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
@@ -151,8 +155,9 @@ class Course:
         self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
+            since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
+            self._alarm.lulls.ended(WINDOW * (self._passed - self._since), WINDOW)
             if self._watch.change is not None:
-                since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)
             self._watch, self.past = None, replay.nothing()
             self.past.excuses[0] = Excuse(calm=0)

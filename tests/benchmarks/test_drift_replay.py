@@ -11,7 +11,7 @@ from agent.drift.judge import DriftJudge
 from agent.drift.new_days import NewDays
 from agent.drift.sketch import Window
 from benchmarks.drift.replay import WINDOW, Replay, looks_of
-from benchmarks.drift.simulate import references
+from benchmarks.drift.simulate import Course, references
 from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
 
@@ -51,3 +51,35 @@ def test_replay_is_the_judge(weather, factors, moved, later):
         if verdict.alarm:
             break
     assert number > 30
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(Change(features=2, shift=2.0), [5, 424, 543, 840]), (Change(features=2, shift=0.8), [23, 435])],
+    ids=["large", "small"],
+)
+def test_replay_begins_and_ends_alarms_where_the_judge_does(change, expected):
+    """A change of seven hours, over for two, and back for one: the second time its end waits for what was a lull."""
+    spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0)
+    stream = Stream(spec, 3)
+    replay = Replay(references(stream, (1,))[1])
+    start, frames, hours = (
+        stream.now,
+        round(WINDOW * spec.rate),
+        ((7, change), (2, None), (1, change), (5, None)),
+    )
+    values = np.concatenate([stream.run(3600.0 * count, each) for count, each in hours])
+    starts = start + WINDOW * np.arange(len(values) // frames)
+    course, replayed = Course(replay), []
+    evidence = replay.evidence(looks_of(values, frames), starts)
+    for number in range(len(starts)):
+        course.add(replay, *(each[number : number + 1] for each in evidence))
+        replayed.append(course.alarmed)
+    judge, judged = DriftJudge(replay.reference), []
+    collector = Window("simulated", spec.names, "1", interval=2.0)
+    for number, begin in enumerate(starts):
+        collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
+        judged.append(judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW).alarm)
+    changes = np.flatnonzero(np.diff(judged)).tolist()
+    assert changes == np.flatnonzero(np.diff(replayed)).tolist()
+    assert changes == pytest.approx(expected, abs=20)  # a reference's sketches are random
