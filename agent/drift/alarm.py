@@ -55,8 +55,7 @@ _NOTHING_LEFT = 0.35
 would be noted as smaller and smaller, and its end would never be plain."""
 _NOTED_AGAIN = 2  # times the age at which the change was noted last: it is known twice as well then
 _LEFT = 0.5  # of a distance
-_DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
-_SURE = 5.0  # of those between a distance and what is taken for its end
+_SURE = 5.0  # usual sizes between a distance and what is taken for its end
 _SPANS = np.concatenate([SCALES, PAIR_SCALES])  # windows that a distance at each place tells of
 
 
@@ -87,10 +86,15 @@ class Shown:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reached:
     """Distances over their limits after one window: `shapes` (4, F + 1) of each feature's distribution and of the class
-    mix at each time scale, `pairs` (S, P) of each pair of features at each of theirs."""
+    mix at each time scale, `pairs` (S, P) of each pair of features at each of theirs.
+
+    Their noise, a usual size over the limit: `shape_noise` (F + 1,) and `pair_noise` of every pair.
+    """
 
     shapes: NDArray[np.float64]
     pairs: NDArray[np.float64]
+    shape_noise: NDArray[np.float64]
+    pair_noise: float
 
     @property
     def largest(self) -> NDArray[np.float64]:
@@ -100,6 +104,12 @@ class Reached:
     def at(self, place: int) -> NDArray[np.float64]:
         """All of one place, (F + 1,) or (P,)."""
         return np.asarray([*self.shapes, *self.pairs][place])
+
+    def noise_at(self, place: int) -> NDArray[np.float64]:
+        """The noise of each of one place, (F + 1,) or (P,)."""
+        if place < len(self.shapes):
+            return self.shape_noise
+        return np.full(self.pairs.shape[1], self.pair_noise)
 
 
 @dataclass(slots=True, eq=False)
@@ -195,7 +205,8 @@ class Alarm:
         """Those over their limits at the shortest time scale at which half of what was reached is plain to see, or at
         that of the largest ratio."""
         largest = reached.largest
-        clear = largest * (1.0 - _LEFT) >= _SURE * _DISTANCE_NOISE
+        noise = np.array([reached.noise_at(place).max(initial=0.0) for place in range(largest.size)])
+        clear = largest * (1.0 - _LEFT) >= _SURE * noise
         self.place = int(clear.argmax()) if clear.any() else int(largest.argmax())
         found = reached.at(self.place)
         self.parts = np.flatnonzero(found >= min(1.0, found.max()))
@@ -256,7 +267,8 @@ class Alarm:
         self.age += 1
         if not self.parts.size:  # a version before noted no more than the largest
             self.parts = np.array([reached.at(self.place).argmax()], np.int64)
-        least = self.ratios - np.maximum(_LEFT * self.ratios, _SURE * _DISTANCE_NOISE)
+        noise = reached.noise_at(self.place)[self.parts]
+        least = self.ratios - np.maximum(_LEFT * self.ratios, _SURE * noise)
         gone = bool((reached.at(self.place)[self.parts] < least).all())
         again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * max(span, SCALES[-1])
         if not self.waits:

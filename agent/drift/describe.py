@@ -159,7 +159,12 @@ class Describer:
         mix = np.zeros((SCALES.size, 1))
         if self._boxes:
             mix[:, 0] = fading.of_classes()[0] / (self._calibration.classes[0] * limits.classes)
-        return Reached(shapes=np.hstack([shapes, mix]), pairs=self._pairs(remembered.pairs))
+        return Reached(
+            shapes=np.hstack([shapes, mix]),
+            pairs=self._pairs(remembered.pairs),
+            shape_noise=1.0 / np.append(limits.distances[_KS], limits.classes),
+            pair_noise=1.0 / float(limits.pairs.max(initial=1.0)),
+        )
 
     def _pairs(self, seen: PairsSeen) -> NDArray[np.float64]:
         """The scores of pairs over their limit, (S, P); P is 0 where pairs are not judged."""

@@ -4,8 +4,8 @@
     in a lull ── TIMES as long as the longest before ──▶ outlasted: what is gone now may be over
 
 Objects that are new come and go: for minutes there are none in view, and by the noise of the reference they are gone.
-A change in what people do comes and goes with the hours: where fewer come, nights are as ever. What was there for hours,
-was over, and is back within a day is one change, of which the end was a lull as well.
+A change in what people do comes and goes with the hours: where fewer come, nights are as ever. What was there for
+hours, was over, and is back within a day is one change, of which the end was a lull as well.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ WEEK_DAYS = 7
 
 @dataclass(slots=True)
 class Lulls:
-    """The state, in windows: the `longest` lull that was followed by the change, the one under way, `now`, and the `day`
-    that an end waits for at most where what seemed to end had been there for hours, or 0."""
+    """The state, in windows: the `longest` lull that was followed by the change, the one under way, `now`, and the
+    `day` that an end waits for at most where what seemed to end had been there for hours, or 0."""
 
     longest: int = 0
     now: int = 0

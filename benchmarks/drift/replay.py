@@ -295,7 +295,7 @@ class Replay:
                 watch.anew, after, tops = self.nothing(), None, None
             if watch.trial.complete(WINDOW):
                 if not watch.trial.found:
-                    watch.vain = True
+                    watch.vain = watch.alarm.end()
                     return number + 1
                 watch.trial = watch.trial.next()
                 watch.anew, after, tops = self.nothing(), None, None
@@ -315,7 +315,12 @@ class Replay:
     def _reached(self, faded: NDArray, pairs: PairsSeen) -> Reached:
         """How far distributions, of fading ranks (4, F, 19), and pairs are, over their limits."""
         sizes = np.abs(faded - EDGES).max(axis=-1) / self.calibration.distances[0] / self.limits.of("ks")
-        return Reached(shapes=np.pad(sizes, ((0, 0), (0, 1))), pairs=self._pairs_ratios(pairs))
+        return Reached(
+            shapes=np.pad(sizes, ((0, 0), (0, 1))),
+            pairs=self._pairs_ratios(pairs),
+            shape_noise=1.0 / np.append(self.limits.of("ks"), self.limits.classes),
+            pair_noise=1.0 / float(self.limits.pairs.max(initial=1.0)),
+        )
 
     def _pairs_ratios(self, seen: PairsSeen) -> NDArray[np.float64]:
         """The scores of pairs of features over their limit, (S, P)."""

@@ -130,13 +130,23 @@ def test_where_some_columns_are_silent_the_others_decide():
     )
 
 
-def reached(*scales, pairs=(), others=0.0):
+NOISE = 0.16
+"""Of a limit: it is about 6.4 usual sizes."""
+
+
+def over(shapes, pairs=(), noise=NOISE):
+    """Distances over their limits, each with the same noise."""
+    pairs = np.array(pairs) if len(pairs) else np.zeros((3, 0))
+    return Reached(shapes=shapes, pairs=pairs, shape_noise=np.full(shapes.shape[1], noise), pair_noise=noise)
+
+
+def reached(*scales, pairs=(), others=0.0, noise=NOISE):
     """Of three distributions, the second at `scales`, the others at one value, and of three pairs alike."""
     shapes = np.full((4, 3), others)
     shapes[: len(scales), 1] = scales
     three = np.full((3, 3), others)
     three[: len(pairs), 2] = pairs
-    return Reached(shapes=shapes, pairs=three)
+    return over(shapes, three, noise)
 
 
 def watched(alarm, windows, *scales, **rest):
@@ -167,10 +177,20 @@ def test_a_pair_just_over_its_limit_is_over_when_it_is_small_whatever_the_others
     assert watched(alarm, CALM, others=0.5, pairs=(0.1, 0.1, 0.1))
 
 
+@pytest.mark.parametrize("kind", ["others", "pairs"])
+def test_what_is_just_over_a_wide_limit_is_over_once_it_is_plainly_below(kind):
+    """The limit of a pair is about nine usual sizes: it had to fall below two, which took a day."""
+    for noise, ends in ((NOISE, False), (1.0 / 9.0, True)):
+        alarm = Alarm()
+        first, then = ({kind: (level,) * 3} if kind == "pairs" else {kind: level} for level in (1.01, 0.4))
+        alarm.raise_by_distance(5.0, reached(noise=noise, **first))
+        assert watched(alarm, 100, noise=noise, **then) == ends
+
+
 def test_all_distances_that_were_over_their_limits_must_be_small():
-    alarm, two = Alarm(), Reached(shapes=np.tile([1.9, 0.4, 2.0], (4, 1)), pairs=np.zeros((3, 0)))
-    one = Reached(shapes=np.tile([0.3, 1.4, 2.0], (4, 1)), pairs=np.zeros((3, 0)))
-    none = Reached(shapes=np.tile([0.3, 0.5, 0.3], (4, 1)), pairs=np.zeros((3, 0)))
+    alarm, two = Alarm(), over(np.tile([1.9, 0.4, 2.0], (4, 1)))
+    one = over(np.tile([0.3, 1.4, 2.0], (4, 1)))
+    none = over(np.tile([0.3, 0.5, 0.3], (4, 1)))
     alarm.raise_by_distance(5.0, two)
     assert not any(alarm.watch_distance(one, 1.0) for _ in range(3))
     assert any(alarm.watch_distance(none, 1.0) for _ in range(CALM))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.alarm import Alarm, Of, Reached
+from agent.drift.alarm import Alarm, Of
 from agent.drift.lulls import MOST, Lulls
-from tests.drift.test_alarm import CHANGED, FULL, VARIANCE, Camera
+from tests.drift.test_alarm import CHANGED, FULL, VARIANCE, Camera, over
 
 
 class ComesAndGoes(Camera):
@@ -122,7 +122,9 @@ def test_an_alarm_keeps_its_lulls_over_a_restart():
     assert again.lulls.longest >= 3
     with pytest.raises(BadInput):
         Alarm.restore(
-            {**camera.alarm.state(), "lulls": {"longest": -1, "now": 0, "day": 0}}, {Of.FEATURES: camera.memory}, 2
+            {**camera.alarm.state(), "lulls": {"longest": -1, "now": 0, "day": 0}},
+            {Of.FEATURES: camera.memory},
+            2,
         )
 
 
@@ -133,7 +135,7 @@ def test_a_class_that_comes_and_goes_is_one_alarm_that_ends_when_it_stays_away_f
     ends = []
     for now, level in enumerate(np.concatenate([np.tile([1, 1, 1, 1, 1, 0, 0, 0], 60), np.zeros(200)])):
         shown = level + (scales - 1) / (scales + 1) * (shown - level)
-        reached = Reached(shapes=6.0 * shown[:, None], pairs=np.zeros((3, 0)))
+        reached = over(6.0 * shown[:, None])
         if alarm.since is None and reached.largest.max() >= 1.0:
             alarm.raise_by_distance(float(now), reached)
         elif alarm.since is not None and alarm.watch_distance(reached, 1.0):
