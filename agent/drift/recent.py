@@ -20,8 +20,9 @@ SHORT_SECONDS, HOUR_SECONDS = 300.0, 3600.0
 SHORT_FOR_SECONDS = 6 * HOUR_SECONDS
 """For so long blocks of five minutes are kept as they are: a change is accepted from its beginning on."""
 
-KEPT_SECONDS = 7 * 86400.0
-"""A week of hours of 26 features takes 320 kB."""
+KEPT_BLOCKS = round(SHORT_FOR_SECONDS / SHORT_SECONDS) + 7 * 24
+"""A week: hours of 26 features take 320 kB. Counted, not by their age: a clock that is weeks ahead for a while must not
+empty them, and after a pause older ones do no harm."""
 
 DIRECTIONS = 32
 """Of the embedding, as `agent.features.distance` projects it."""
@@ -118,7 +119,7 @@ def _log_means(sums: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray
 
 
 class RecentWeek:
-    """The blocks of the last week, oldest first."""
+    """The blocks of the last week in which there were frames, oldest first."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
@@ -145,14 +146,12 @@ class RecentWeek:
     def _tidy(self, now: float) -> None:
         kept: list[Block] = []
         for block in self.blocks:
-            if block.end < now - KEPT_SECONDS:
-                continue
             old = block.end < now - SHORT_FOR_SECONDS
             if kept and old and _slot(kept[-1], HOUR_SECONDS) == _slot(block, HOUR_SECONDS):
                 kept[-1].add(block)
             else:
                 kept.append(block)
-        self.blocks = kept[-_MOST_BLOCKS:]
+        self.blocks = kept[-KEPT_BLOCKS:]
 
     def state(self) -> list[dict[str, Any]]:
         """As JSON values."""

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.evidence import look
-from agent.drift.recent import DIRECTIONS, HOUR_SECONDS, KEPT_SECONDS, SHORT_SECONDS, RecentWeek
+from agent.drift.recent import DIRECTIONS, HOUR_SECONDS, KEPT_BLOCKS, SHORT_SECONDS, RecentWeek
 from agent.drift.sketch import Window
 from tests.drift.conftest import MIDNIGHT, NAMES, Camera
 
@@ -37,8 +37,8 @@ def test_blocks_are_short_at_first_and_hours_later_and_lose_no_window():
 
 def test_a_week_is_kept_and_no_more_in_bounded_room():
     recent = filled(15 * 24, every=600.0)
-    assert recent.blocks[0].end >= recent.blocks[-1].end - KEPT_SECONDS - HOUR_SECONDS
-    assert len(recent.blocks) <= 7 * 24 + 6 * 12 + 2
+    assert 7 <= (recent.blocks[-1].end - recent.blocks[0].start) / 86400.0 <= 9
+    assert len(recent.blocks) == KEPT_BLOCKS
     assert len(json.dumps(recent.state())) < 400_000
 
 
@@ -55,6 +55,16 @@ def test_where_the_clock_goes_back_what_lay_ahead_is_discarded():
     assert max(each.start for each in recent.blocks) <= MIDNIGHT + 1200
     starts = [each.start for each in recent.blocks]
     assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 10 * 86400.0, 3650 * 86400.0])
+def test_a_clock_that_is_ahead_for_a_while_empties_nothing(ahead):
+    """After ten days ahead for some minutes there was nothing left to accept."""
+    recent, hours = filled(8), 8 * HOUR_SECONDS
+    for number in range(10):
+        recent.add(window(MIDNIGHT + ahead + hours + 60.0 * number), NOTHING, 0, alarmed=False)
+    recent.add(window(MIDNIGHT + hours + 600), NOTHING, 0, alarmed=False)
+    assert sum(each.windows for each in recent.since(MIDNIGHT)) == 8 * 60 + 1
 
 
 def test_means_are_those_of_the_windows():
