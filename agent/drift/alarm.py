@@ -118,7 +118,7 @@ class Alarm:
     `memory` (A, C, K) what was seen of it until now: it is `age` windows old, of which each column has `seen` (A, C).
     `whole` (3, C) is by how much all columns of features were off then, those that did not change by chance.
 
-    `lulls` are those of the change, also where it is raised again by the like of the change `before` (3, C).
+    `lulls` are those of the change, also where it is raised `again` by the like of the change `before` (3, C).
 
     Where distances raised the alarm both are empty. Then `parts` are those distributions or pairs that were over their
     limits at the time scale `place` (those of pairs come after those of distributions), `ratios` what each of them
@@ -140,6 +140,12 @@ class Alarm:
     waits: int = 0
     lulls: Lulls = field(default_factory=Lulls)
     before: NDArray[np.float64] | None = None
+    again: bool = False
+
+    @property
+    def on(self) -> bool:
+        """Whether it is on."""
+        return self.since is not None
 
     def raise_by_change(
         self,
@@ -168,6 +174,7 @@ class Alarm:
 
     def _keep_lulls(self, *, alike: bool) -> None:
         """Where what seemed gone is back, its end was a lull."""
+        self.again = alike
         if alike:
             self.lulls.back()
         else:

@@ -17,6 +17,7 @@ from agent.core.untrusted import restore_kept, take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS, Expected, hour_of
+from agent.drift.daily import Daily
 from agent.drift.day_kinds import kind_key, why_unseen
 from agent.drift.describe import Describer
 from agent.drift.distances import class_shares
@@ -71,28 +72,26 @@ class DriftJudge:
         self._passing, self._patience = Passing(), Patience()
         self._retrial: Retrial | None = None
         self._shown: dict[Of, Shown] = {}
-        self._gap = 1.0
+        self._daily, self._gap = Daily(), 1.0
         self._kinds_seen, self._new_days = reference.kinds_seen(), NewDays()
         self._seen_light = SeenLight(reference)
         self._light: LightFollower = after._light.onward() if after else LightFollower()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
-        self._budget = false_alarms_per_month
-        self._scorer = Scorer(
-            self.reference.calibration, false_alarms_per_month, self.reference.origin.window_seconds
-        )
+        self._budget, seconds = false_alarms_per_month, self.reference.origin.window_seconds
+        self._scorer = Scorer(self.reference.calibration, false_alarms_per_month, seconds)
         self._describer = Describer(self.reference, self._scorer.limits)
 
     @property
     def alarm(self) -> bool:
         """Whether the alarm is on."""
-        return self._alarm.since is not None
+        return self._daily.since is not None
 
     @property
     def alarm_since(self) -> float | None:
         """The end of the window at which the alarm that is on went on."""
-        return self._alarm.since
+        return self._daily.since
 
     def judge(self, window: WindowSketch, now: float, *, synced: bool = False) -> DriftVerdict:
         """The verdict on the next window; `now` is Unix time, `synced` whether it is known to be right.
@@ -105,8 +104,8 @@ class DriftJudge:
         reason = self._unfit(window, expected, now, synced=synced)
         if not reason and self._light.step(self._seen_light, window):
             reason = "neither this hour nor this light is in the reference yet: judged again once either is"
-            if self._alarm.since is not None and self._light.began(self._seen_light, self._alarm.since):
-                self._alarm = Alarm()
+            if self._alarm.since and self._light.began(self._seen_light, self._alarm.since):
+                self._alarm, self._daily = Alarm(), Daily()
                 self._begin_anew()
         if reason:
             return self._silent(window, expected, reason)
@@ -140,7 +139,7 @@ class DriftJudge:
         [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(window, moment))
         expected, evidence = fit.expected, fit.evidence
         seen_before, refinement = self._kind_seen(window), reference.calibration.refinement
-        self._new_days.turn(window.start + reference.origin.utc_offset, alarm=self.alarm)
+        self._new_days.turn(window.start + reference.origin.utc_offset, alarm=self._alarm.on)
         trust = 1.0 if seen_before else UNSEEN_TRUST
         refined = refinement(evidence.aspects[0], evidence.trust[0], fit.hours)
         speaks = self._contexts.speaks(moment, REACH_SECONDS)
@@ -215,13 +214,12 @@ class DriftJudge:
         raised, ratio = self._patience.factor, self._ratio_of(remembered, scored, reached)
         kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
         familiar = self._alarm_step(window.end, kind, scored, reached)
-        if self.alarm:
+        self._daily.step(self._alarm.since, window.end, again=self._alarm.again)
+        if self._alarm.on:
             self._patience.during(ratio)
         elif raised > 1.0:  # what is below its raised limit is not over it
-            ratio, features = (
-                ratio / raised,
-                tuple(replace(each, ratio=each.ratio / raised) for each in features),
-            )
+            ratio = ratio / raised
+            features = tuple(replace(each, ratio=each.ratio / raised) for each in features)
             classes = classes and replace(classes, ratio=classes.ratio / raised)
             pair = pair and replace(pair, ratio=pair.ratio / raised)
         self._ratio = min(ratio, FAMILIAR_RATIO) if familiar else ratio
@@ -235,15 +233,16 @@ class DriftJudge:
             ratio=self._ratio,
             familiar=familiar,
             joint=float(scored.joint),
-            joint_limit=self._scorer.limits.joint * (1.0 if self.alarm else raised),
+            joint_limit=self._scorer.limits.joint * (1.0 if self._alarm.on else raised),
             joint_minutes=float(AGES[scored.together]) * self._minutes,
             hour=expected.hour,
             features=features,
             classes=classes,
             pair=pair,
             alarm=self.alarm,
-            alarm_since=self._alarm.since,
+            alarm_since=self.alarm_since,
             raised=raised,
+            pause_ends=self._daily.pause_ends,
         )
 
     def _ratio_of(self, remembered: Remembered, scored: Scored, reached: Reached) -> float:
@@ -253,7 +252,7 @@ class DriftJudge:
 
     def _alarm_step(self, now: float, kind: int, scored: Scored, reached: Reached) -> bool:
         """Raise or end the alarm, on a day of this kind; whether what is over the limit is a familiar excursion."""
-        if self.alarm:
+        if self._alarm.on:
             change, since, age = self._alarm.whole, self._alarm.since, self._alarm.age
             if self._watch(reached):
                 self._patience.ended()
@@ -262,7 +261,6 @@ class DriftJudge:
             self._note_passed(change, since, now)
             self._begin_anew()
             return False
-        self._alarm.lulls.rest(round(self._gap))
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._remembered.memory / calibration.refinement.units[..., None]
         known = self._passing.joined(calibration.excursions)
@@ -300,6 +298,7 @@ class DriftJudge:
         if not self._retrial.step(kind, seconds, shows=shows, ratio=ratio, higher=higher):
             return False
         self._patience.ended(day.limit)
+        self._daily = Daily()
         return self._alarm.end()
 
     def _raise(
@@ -320,10 +319,9 @@ class DriftJudge:
 
     def _note_passed(self, change: NDArray[np.float64] | None, since: float | None, now: float) -> None:
         """What raised an alarm has gone by itself: a `change` (3, C) of evidence, None where distances showed it."""
-        window, since = self.reference.origin.window_seconds, now if since is None else since
-        self._alarm.lulls.ended(now - since, window)
-        if change is None:
+        if change is None or since is None:
             return
+        window = self.reference.origin.window_seconds
         began = since - self._excuse.lasted * window  # when it was over a limit first, and excused until then
         self._passing.add(change / self.reference.calibration.refinement.units, began, now, window)
 
@@ -345,7 +343,7 @@ class DriftJudge:
             ratio=self._ratio,
             joint_limit=self._scorer.limits.joint,
             hour=expected.hour,
-            alarm_since=self._alarm.since,
+            alarm_since=self.alarm_since,
         )
 
     # -- across restarts --------------------------------------------------------------------------------
@@ -362,6 +360,7 @@ class DriftJudge:
             "light": self._light.to_json(),
             "new_days": self._new_days.state(),
             "alarm": self._alarm.state(),
+            "daily": self._daily.state(),
             "retrial": None if self._retrial is None else self._retrial.state(),
             "ratio": self._ratio,
         }
@@ -390,10 +389,10 @@ class DriftJudge:
         retrial = restore_kept(state, "retrial", lambda kept: Retrial.restore(kept, remembered), None)
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
-        self._new_days = new_days
-        self._remembered, self._last_end, self._alarm = remembered, last_end, alarm
-        self._retrial = retrial if self.alarm else None
-        if self.alarm and retrial is None:
+        self._remembered, self._last_end, self._alarm, self._new_days = remembered, last_end, alarm, new_days
+        self._daily = restore_kept(state, "daily", Daily.restore, Daily(alarm.since, alarm.since))
+        self._retrial = retrial if alarm.on else None
+        if alarm.on and retrial is None:
             self._begin_retrial(0)
 
 

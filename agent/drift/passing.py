@@ -18,8 +18,10 @@ from agent.core.arrays import array, numbers
 from agent.core.untrusted import take_integer
 from agent.drift.alarm import CALM
 from agent.drift.excursions import ALIKE, Excursions, cosine
-from agent.drift.lulls import PASSING_SECONDS
 from agent.drift.sketch import LATEST
+
+LONGEST_SECONDS = 6 * 3600.0
+"""What lasted longer is told each time: a familiar one is told later by half as long again."""
 
 APART_SECONDS = 12 * 3600.0
 """Between two of the times that count."""
@@ -53,7 +55,7 @@ class Passing:
 
     def add(self, direction: NDArray[np.float64], since: float, at: float, window_seconds: float) -> None:
         """A change (3, C), in usual sizes, that was over a limit `since` a Unix time, and gone `at` another."""
-        if at - since > PASSING_SECONDS:  # a familiar one is reported later by half as long again
+        if at - since > LONGEST_SECONDS:
             return
         span = max((at - since) / window_seconds - CALM, 1.0)
         self.kept = [each for each in self.kept if at - each.last < FORGOTTEN_SECONDS]

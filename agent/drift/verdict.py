@@ -93,7 +93,8 @@ class DriftVerdict:
     in `joint_minutes`. `hour` is the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it
     has been gone for a while; `alarm_since` is the window's end at which it went on. `outliers` is what single frames
     show where they alone keep the alarm on. `raised` is what limits are multiplied by while no alarm is on, since
-    others came and went (patience.py).
+    others came and went (patience.py). `pause_ends` is when the alarm is over if what comes and goes with the hours
+    stays away until then (daily.py); None where it is there, or no alarm is on.
     """
 
     camera: str
@@ -115,6 +116,7 @@ class DriftVerdict:
     pair: PairVerdict | None = None
     outliers: OutlierCount | None = None
     raised: float = 1.0
+    pause_ends: float | None = None
 
     @classmethod
     def not_judged(

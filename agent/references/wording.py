@@ -182,6 +182,9 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
         times = size_of(about) or multiple(verdict.ratio, "the limit")
     else:
         times = f"now {figures(verdict.ratio, 2)} of the limit"
+    if verdict.pause_ends is not None:
+        until = f"{datetime.fromtimestamp(verdict.pause_ends, timezone.utc):%Y-%m-%dT%H:%MZ}"
+        times += f", as it comes and goes with the hours; over if it stays away until {until}"
     kind = "drift of" if verdict.alarm and verdict.outliers is None else "change of"
     known = "; the like came and went before, so it is no alarm unless it lasts" if verdict.familiar else ""
     if verdict.raised >= LEAST_RAISED and not verdict.alarm:

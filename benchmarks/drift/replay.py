@@ -262,7 +262,7 @@ class Replay:
         `moment`."""
         kind = self.kind_of(moment)
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
-        judge._alarm, judge._gap = alarm, 0.0
+        judge._alarm = alarm
         judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
         judge._alarm_step(moment, kind, self._scorer(past.memory[0]), self._reached(faded, pairs))

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.alarm import Alarm
+from agent.drift.daily import Daily
 from agent.drift.excursions import Excuse
 from agent.drift.passing import Passing
 from agent.drift.patience import Patience
@@ -101,20 +102,31 @@ def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[
 
 
 class Course:
-    """One stream, judged piece by piece; `alarms` raised, windows `inside` alarms, and what was seen."""
+    """One stream, judged piece by piece; `alarms`, windows `inside` alarms, and what was seen. A daily alarm was `raised`
+    several times."""
 
     def __init__(self, replay: Replay) -> None:
         self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
         self._start = replay.reference.origin.end
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._patience, self._budget = Patience(), replay.budget
-        self._alarm = Alarm()
+        self._alarm, self._daily, self.raised = Alarm(), Daily(), 0
         self._watch: Watch | None = None
 
     @property
     def alarmed(self) -> bool:
-        """Whether an alarm is on."""
+        """Whether an alarm is on, also in a pause."""
+        return self._daily.since is not None
+
+    @property
+    def watched(self) -> bool:
+        """Whether an alarm is on, and in no pause."""
         return self._watch is not None
+
+    @property
+    def _now(self) -> float:
+        """When the last window ended."""
+        return self._start + WINDOW * self._passed
 
     def add(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> None:
         """The next windows, as `Replay.evidence` gives them."""
@@ -132,18 +144,25 @@ class Course:
         found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing, self._patience.factor)
         passed = len(aspects) if found is None else found + 1
         self._patience.rest(WINDOW * passed, self._budget)
-        self._alarm.lulls.rest(passed)
+        if self._daily.pause_ends is not None:
+            self.inside += min(passed, round((self._daily.pause_ends - self._now) / WINDOW))
         if found is None:
             self._passed += len(aspects)
+            self._daily.step(None, self._now, again=False)
             after.excuses[0] = self.past.excuses[0]  # carried on to here
             self.past = after
             return len(aspects)
-        self.alarms.append(blame(ratios, found, replay))
         first = found + 1
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
-        now = self._start + WINDOW * (self._passed + found)
-        self._watch = replay.watch(self._alarm, self.past, weights[found], now, self._patience)
+        began = self._start + WINDOW * (self._passed + found)
+        self._watch = replay.watch(self._alarm, self.past, weights[found], began, self._patience)
         self._passed += first
+        self._daily.step(None, began, again=False)
+        paused = self._daily.since
+        self._daily.step(self._now, self._now, again=self._alarm.again)
+        self.raised += 1
+        if self._daily.since != paused:
+            self.alarms.append(blame(ratios, found, replay))
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
@@ -155,9 +174,11 @@ class Course:
         self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
-            since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
-            self._alarm.lulls.ended(WINDOW * (self._passed - self._since), WINDOW)
+            if self._watch.vain:
+                self._daily = Daily()
+            self._daily.step(None, self._now, again=False)
             if self._watch.change is not None:
+                since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)
             self._watch, self.past = None, replay.nothing()
             self.past.excuses[0] = Excuse(calm=0)

@@ -55,18 +55,18 @@ def test_replay_is_the_judge(weather, factors, moved, later):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(Change(features=2, shift=2.0), [5, 424, 543, 840]), (Change(features=2, shift=0.8), [23, 435])],
+    [(Change(features=2, shift=2.0), [5, 424, 543, 605 + 1440]), (Change(features=2, shift=0.8), [23, 435])],
     ids=["large", "small"],
 )
 def test_replay_begins_and_ends_alarms_where_the_judge_does(change, expected):
-    """A change of seven hours, over for two, and back for one: the second time its end waits for what was a lull."""
+    """A change of seven hours, over for two, and back for one: the second time it is daily, and over a day later."""
     spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0)
     stream = Stream(spec, 3)
     replay = Replay(references(stream, (1,))[1])
     start, frames, hours = (
         stream.now,
         round(WINDOW * spec.rate),
-        ((7, change), (2, None), (1, change), (5, None)),
+        ((7, change), (2, None), (1, change), (26, None)),
     )
     values = np.concatenate([stream.run(3600.0 * count, each) for count, each in hours])
     starts = start + WINDOW * np.arange(len(values) // frames)

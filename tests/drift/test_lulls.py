@@ -74,44 +74,6 @@ def test_no_end_waits_for_longer_than_the_most():
     assert lulls.outlasted
 
 
-def daily(lulls, there, away, days):
-    """What is there for some windows of each day: raised each time, and ended where its end is outlasted; how often."""
-    ended = 0
-    for _ in range(days):
-        lulls.back()
-        for number in range(away):
-            lulls.step(low=True)
-            if lulls.outlasted:
-                ended += 1
-                lulls.ended(60.0 * (there + number), 60.0)
-                lulls.rest(away - number - 1)
-                break
-    return ended
-
-
-def test_what_comes_back_each_day_for_hours_is_one_change_that_ends_after_a_day():
-    lulls = Lulls()
-    assert daily(lulls, 600, 840, 5) == 1, "on the first evening"
-    for _ in range(599):
-        assert not lulls.outlasted
-        lulls.step(low=True)
-    lulls.step(low=True)
-    assert lulls.outlasted, "a day after it was there last"
-
-
-def test_and_after_a_weekend_it_is_still_the_same():
-    lulls = Lulls()
-    daily(lulls, 600, 840, 5)
-    lulls.ended(5 * 86400.0, 60.0)
-    lulls.rest(2 * 1440)
-    assert daily(lulls, 600, 840, 5) == 0
-
-
-@pytest.mark.parametrize(("there", "away", "ends"), [(60, 1380, 5), (600, 1440 * 2, 5)])
-def test_an_event_is_over_at_once_and_so_is_what_stays_away_for_days(there, away, ends):
-    assert daily(Lulls(), there, away, 5) == ends
-
-
 def test_an_alarm_keeps_its_lulls_over_a_restart():
     camera = ComesAndGoes(1)
     camera.run(1.0, 20)
@@ -122,9 +84,7 @@ def test_an_alarm_keeps_its_lulls_over_a_restart():
     assert again.lulls.longest >= 3
     with pytest.raises(BadInput):
         Alarm.restore(
-            {**camera.alarm.state(), "lulls": {"longest": -1, "now": 0, "day": 0}},
-            {Of.FEATURES: camera.memory},
-            2,
+            {**camera.alarm.state(), "lulls": {"longest": -1, "now": 0}}, {Of.FEATURES: camera.memory}, 2
         )
 
 

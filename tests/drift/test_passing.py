@@ -5,8 +5,7 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.excursions import Excursions, no_excursions
-from agent.drift.lulls import PASSING_SECONDS
-from agent.drift.passing import APART_SECONDS, FORGOTTEN_SECONDS, MOST_KEPT, Passing
+from agent.drift.passing import APART_SECONDS, FORGOTTEN_SECONDS, LONGEST_SECONDS, MOST_KEPT, Passing
 
 COLUMNS = (3, 5)
 DAY = 86400.0
@@ -48,7 +47,7 @@ def test_twice_within_hours_counts_once():
 
 
 def test_what_lasted_for_half_a_day_is_told_each_time():
-    assert not len(familiar(passed(DAY, 2 * DAY, 3 * DAY, minutes=PASSING_SECONDS / 60 + 1)).spans)
+    assert not len(familiar(passed(DAY, 2 * DAY, 3 * DAY, minutes=LONGEST_SECONDS / 60 + 1)).spans)
 
 
 def test_two_kinds_are_kept_apart_and_the_longest_span_counts():

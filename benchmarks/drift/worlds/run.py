@@ -107,17 +107,17 @@ class Judged:
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        before, local = len(self.course.alarms), starts[0] + self.replay.reference.origin.utc_offset
+        before, local = self.course.raised, starts[0] + self.replay.reference.origin.utc_offset
         alarmed = self.course.alarmed
         for hour in range(24):  # what is known of new days changes when an alarm ends
             part = slice(hour * HOUR_MINUTES, (hour + 1) * HOUR_MINUTES)
             now = local + WINDOW * part.start
-            self.replay.new_days.turn(now, alarm=self.course.alarmed)
-            raised = len(self.course.alarms)
+            self.replay.new_days.turn(now, alarm=self.course.watched)
+            raised = self.course.raised
             self.course.add(self.replay, *self.replay.evidence(looks[part], starts[part]))
-            if len(self.course.alarms) > raised:
+            if self.course.raised > raised:
                 self.replay.new_days.turn(now, alarm=True)
-        alarmed |= len(self.course.alarms) > before
+        alarmed |= self.course.raised > before
         if not self.lives:
             return
         if alarmed:

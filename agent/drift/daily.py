@@ -1,0 +1,82 @@
+"""Daily changes: what comes and goes with the hours of the day is one alarm.
+
+    over ── the like of it within a day, and it was on for hours ──▶ on, and known to be daily
+    on ── it ends ──▶ over, or where it is daily: in a pause
+    in a pause ── the like of it ──▶ on; a day without it, or something else ──▶ over
+
+Where fewer people come, nights are as ever: each evening the evidence says that the change is gone, and each morning it
+is back. What is on for no longer than a passing event does not become daily (`passing.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.core.untrusted import take_flag, take_number
+from agent.drift.passing import LONGEST_SECONDS
+from agent.drift.sketch import LATEST
+
+DAY_SECONDS = 86_400.0
+
+WEEK_SECONDS = 7 * DAY_SECONDS
+"""For so long what is known to be daily may stay away, on days of another kind, and still be known when it is back."""
+
+
+@dataclass(slots=True)
+class Daily:
+    """The state: `since` when the alarm is on for others, pauses included, None while it is not; when what is on now
+    `began`, None where it is off or in a pause; when the last one `ended`, and for how many seconds it `lasted`; and
+    whether it is known to be `daily`."""
+
+    since: float | None = None
+    began: float | None = None
+    ended: float | None = None
+    lasted: float = 0.0
+    daily: bool = False
+
+    @property
+    def pause_ends(self) -> float | None:
+        """When the pause under way is over, a Unix time; None where there is none."""
+        if self.since is None or self.began is not None or self.ended is None:
+            return None
+        return self.ended + DAY_SECONDS
+
+    def step(self, began: float | None, now: float, *, again: bool) -> None:
+        """One more window, which ends `now`: the alarm is on since it `began`, or off; `again` where what raised it is
+        the like of what did before."""
+        if began is not None and self.began is None:
+            self._raised(began, again=again)
+        elif began is None and self.began is not None:
+            self.ended, self.lasted = now, now - self.began
+            self.since = self.since if self.daily else None
+        self.began = began
+        if self.pause_ends is not None and now >= self.pause_ends:
+            self.since = None
+
+    def _raised(self, began: float, *, again: bool) -> None:
+        away = WEEK_SECONDS if self.ended is None else began - self.ended
+        long_enough = self.daily or self.lasted > LONGEST_SECONDS
+        self.daily = again and long_enough and away < (WEEK_SECONDS if self.daily else DAY_SECONDS)
+        self.since = self.since if self.daily and self.since is not None else began
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "since": self.since,
+            "began": self.began,
+            "ended": self.ended,
+            "lasted": self.lasted,
+            "daily": self.daily,
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Daily:
+        """What `state` gave; BadInput for anything else."""
+        since, began, ended = (
+            take_number(state, name, None, minimum=0.0, maximum=LATEST)
+            for name in ("since", "began", "ended")
+        )
+        lasted = take_number(state, "lasted", minimum=0.0)
+        return cls(since, began, ended, lasted, take_flag(state, "daily"))
