@@ -42,8 +42,19 @@ class _Graph:
 
     def __init__(self, graph: Any, opset: int) -> None:
         self._graph, self._opset = graph, opset
-        self._weights = {one.name: one for one in graph.initializer}
         self._outputs = {one.name for one in graph.output}
+        self._take_constants()
+        self._weights = {one.name: one for one in graph.initializer}
+
+    def _take_constants(self) -> None:
+        """Make weights of the nodes that only hold a tensor, as an export that was not simplified has them."""
+        for node in [node for node in self._graph.node if node.op_type == "Constant"]:
+            value = next((one.t for one in node.attribute if one.name == "value"), None)
+            if value is not None and node.output[0] not in self._outputs:
+                weight = self._graph.initializer.add()
+                weight.CopyFrom(value)
+                weight.name = node.output[0]
+                self._graph.node.remove(node)
 
     def heads(self) -> int:
         """Rewrite the means over distributions."""

@@ -167,3 +167,29 @@ def test_what_others_need_as_it_is_stays_as_it_is(model):
     before = model.SerializeToString()
     assert quicken(model) == 0
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("made", [head, block], ids=["head", "block"])
+def test_an_export_that_was_not_simplified_is_rewritten_as_well(made):
+    """Its weights are nodes that hold a tensor; nothing was found in it."""
+    model, plain = made(), made()
+    for number, weight in enumerate(list(model.graph.initializer)):
+        held = helper.make_node("Constant", [], [weight.name], value=weight)
+        model.graph.node.insert(number, held)
+        model.graph.initializer.remove(weight)
+        plain.graph.initializer[number].CopyFrom(weight)
+    picture = CHANCE.normal(size=(1, 16, 4, 9) if made is head else (1, 8, 12, 9)).astype(np.float32)
+    before = outputs(model, picture)
+    assert quicken(model) == quicken(plain) == 1
+    for one, other in zip(before, outputs(model, picture), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_result_that_is_a_constant_stays_one():
+    constant = helper.make_node(
+        "Constant", [], ["constant"], value=numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.float32))
+    )
+    model = block(more=(constant,), outputs=("part0", "part1", "constant"))
+    assert quicken(model) == 1
+    picture = CHANCE.normal(size=(1, 8, 4, 4)).astype(np.float32)
+    assert not outputs(model, picture)[2].any()
