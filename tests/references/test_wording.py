@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
@@ -68,6 +70,14 @@ def test_what_cannot_be_judged_says_why_and_tells_the_rules_nothing(stored):
     assert fields["drift_state"] == "silent"
     assert "0 usable frames" in fields["drift_reason"]
     assert "drift_ratio" not in fields
+
+
+def test_an_alarm_in_a_pause_says_why_it_is_on_and_until_when(stored):
+    away = replace(verdicts(stored)[-1], alarm=True, alarm_since=NOON, pause_ends=NOON + 30 * 3600.0)
+    said = sentence(away, stored)
+    assert "of the limit, as it comes and goes with the hours; over if it stays away until " in said
+    assert f"{datetime.fromtimestamp(NOON + 30 * 3600.0, timezone.utc):%Y-%m-%dT%H:%MZ}" in said
+    assert "hours" not in sentence(replace(away, pause_ends=None), stored)
 
 
 def test_where_nothing_stands_out_something_is_still_named(stored):
