@@ -63,15 +63,30 @@ class Pairs:
 
         Drawn towards the usual by what half the usual movements would say.
         """
-        features = self.step.size
-        first, second = pairs_of(features)
-        variances = memory[..., :features] + _QUIET
-        products = memory[..., features:] + _QUIET * self.usual
-        found = products / np.sqrt(variances[..., first] * variances[..., second])
-        return np.asarray(np.clip(found, -CLEAREST, CLEAREST))
+        return self._correlations(memory[..., self.step.size :], *self._variances(memory))
 
     def _off(self, memory: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.arctanh(self.correlations(memory)) - np.arctanh(self.usual)
+        """z of each pair less the usual; by how much both move more than usual is left out of what they share.
+
+        Clouds move many features at once: what their movements share then is new, and so is that they move so much.
+        """
+        first, second = self._variances(memory)
+        more = np.maximum(np.minimum(first, second) - 1.0, 0.0)
+        apart = memory[..., self.step.size :] - self.usual
+        products = self.usual + np.sign(apart) * np.maximum(np.abs(apart) - more, 0.0)
+        found = self._correlations(products, first - more, second - more)
+        return np.asarray(np.arctanh(found) - np.arctanh(self.usual))
+
+    def _variances(self, memory: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of the movements of each pair's first and second feature, (..., S, P)."""
+        first, second = pairs_of(self.step.size)
+        return memory[..., first], memory[..., second]
+
+    def _correlations(
+        self, products: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        found = (products + _QUIET * self.usual) / np.sqrt((first + _QUIET) * (second + _QUIET))
+        return np.asarray(np.clip(found, -CLEAREST, CLEAREST))
 
     def _products(self, moved: NDArray[np.float64]) -> NDArray[np.float64]:
         """Squares and products (W, F + P) of movements (W, F); NaN where a feature does not move."""

@@ -65,6 +65,15 @@ def test_what_moves_many_features_at_once_is_no_correlation(week, lasts):
     assert first_over(week, series) is None
 
 
+@pytest.mark.parametrize("often", [2, 5, 20])
+def test_what_moves_many_features_again_and_again_is_no_correlation(week, often):
+    """Broken clouds, lorries: after a day without them each was an alarm, up to twice the limit."""
+    series = location(400, seed=41)
+    there = np.random.default_rng(5).random(400) < 0.5
+    series[50:350, 2:] += 3.0 * np.repeat(there[: 300 // often], often)[:, None]
+    assert first_over(week, series) is None
+
+
 def test_a_feature_that_never_moves_has_no_correlations():
     series = location(DAY)
     series[:, 4] = 7.0
