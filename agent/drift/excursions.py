@@ -3,8 +3,9 @@
     ready ── over the limit, alike a familiar one ──▶ excused ── longer or larger than that one was ──▶ spent
     excused, spent ── CALM windows below the limit ──▶ ready
 
-Only while excused there is no alarm, of distributions and classes neither: a lorry changes them as well. What is
-excused once is not excused again before it has ended. How long it lasts is the number of windows over the limit: two
+Only while excused there is no alarm, of distributions and classes neither: a lorry changes them as well. When it is
+over, all is judged anew, as after an alarm: what is remembered of nine hours would be over a limit for hours more. What
+is excused once is not excused again before it has ended. How long it lasts is the number of windows over the limit: two
 lorries in an hour are one excursion, as long as both together.
 """
 
@@ -33,6 +34,9 @@ ALIKE = 0.7
 _LEAST_WINDOWS = 3  # that an excursion's direction is the mean of
 _LONGER, _LONGER_WINDOWS = 1.5, 5.0
 _LARGER = 1.5
+_GONE = 0.25
+"""Of an excursion: where less is there for minutes it is over, although what is remembered of it is over a limit."""
+
 LATELY = int(np.flatnonzero(TIMES == 4.0)[0])
 """The fading mean that says how large something is at the moment."""
 
@@ -140,6 +144,14 @@ class Excuse:
         longer = float(excursions.spans[alike] - excursions.spans[self.number])
         if longer > 0.0:
             self.number, self.left = alike, self.left + _LONGER * longer
+
+    def gone(self, excursions: Excursions, memory: NDArray[np.float64]) -> bool:
+        """Whether what is excused is over, by memory (3, C, K) in usual sizes."""
+        if self.number is None:
+            return False
+        direction = excursions.directions[self.number]
+        left = [float((memory[..., place] * direction).sum()) for place in (LATELY, DISTINCT)]
+        return max(left) < _GONE * float((direction**2).sum())
 
     def rest(self, windows: int) -> None:
         """`windows` windows below the limit."""

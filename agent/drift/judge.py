@@ -69,12 +69,11 @@ class DriftJudge:
         self._remembered = Remembered(reference, self._scorer.columns, self._scorer.limits.mix.size)
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
-        self._passing, self._patience = Passing(), Patience()
+        self._passing, self._patience, self._daily = Passing(), Patience(), Daily()
         self._retrial: Retrial | None = None
         self._shown: dict[Of, Shown] = {}
-        self._daily, self._gap = Daily(), 1.0
         self._kinds_seen, self._new_days = reference.kinds_seen(), NewDays()
-        self._seen_light = SeenLight(reference)
+        self._seen_light, self._gap = SeenLight(reference), 1.0
         self._light: LightFollower = after._light.onward() if after else LightFollower()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
@@ -269,6 +268,8 @@ class DriftJudge:
         over = max(ratio, mix, float(reached.largest.max())) >= limit
         if self._excuse.step(over, known, usual_sizes):
             self._passing.seen(usual_sizes[..., LATELY], now)
+            if self._excuse.gone(known, usual_sizes):
+                self._remembered.begin_anew()
             return True
         if not over:
             return False

@@ -217,24 +217,37 @@ class Replay:
         kind, hour = divmod(kind_key(moment, self.reference.origin.utc_offset), HOURS)
         return bool(self._kinds_seen[hour, kind])
 
-    def first_alarm(
+    def first_alarm(self, ratios: Ratios, trial: int, excuse: Excuse) -> int | None:
+        """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
+        at, gone = self.first_event(ratios, trial, excuse)
+        while (
+            gone and at is not None
+        ):  # what is remembered of it fades: only `Course` discards it, as the judge does
+            at, gone = self.first_event(ratios, trial, excuse, after=at)
+        return at
+
+    def first_event(
         self,
         ratios: Ratios,
         trial: int,
         excuse: Excuse,
         passing: Passing | None = None,
         limit: float = 1.0,
-    ) -> int | None:
-        """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
-        last, units = -1, self.calibration.refinement.units[..., None]
+        after: int = -1,
+    ) -> tuple[int | None, bool]:
+        """The first window `after` one at which the alarm of a trial goes on, or (True) at which a familiar excursion is
+        over and all is judged anew; None where there is none; `excuse` is carried on to there."""
+        last, units = after, self.calibration.refinement.units[..., None]
         known = (passing or Passing()).joined(self.calibration.excursions)
-        for at in np.flatnonzero(ratios.top[:, trial] >= limit).tolist():
+        for at in np.flatnonzero(ratios.top[after + 1 :, trial] >= limit) + after + 1:
             excuse.rest(at - last - 1)
-            last = at
-            if not excuse.step(True, known, ratios.memories[at, trial] / units):
-                return at
+            last, memory = at, ratios.memories[at, trial] / units
+            if not excuse.step(True, known, memory):
+                return at, False
+            if excuse.gone(known, memory):
+                return at, True
         excuse.rest(len(ratios.joint) - last - 1)
-        return None
+        return None, False
 
     def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19)."""

@@ -141,7 +141,8 @@ class Course:
 
     def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
         ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
-        found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing, self._patience.factor)
+        excuse, limit = self.past.excuses[0], self._patience.factor
+        found, gone = replay.first_event(ratios, 0, excuse, self._passing, limit)
         passed = len(aspects) if found is None else found + 1
         self._patience.rest(WINDOW * passed, self._budget)
         if self._daily.pause_ends is not None:
@@ -153,6 +154,12 @@ class Course:
             self.past = after
             return len(aspects)
         first = found + 1
+        if gone:
+            self._passed += first
+            self._daily.step(None, self._now, again=False)
+            self.past = replay.nothing()
+            self.past.excuses[0] = excuse
+            return first
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
         began = self._start + WINDOW * (self._passed + found)
         self._watch = replay.watch(self._alarm, self.past, weights[found], began, self._patience)

@@ -9,6 +9,7 @@ pytest.importorskip("benchmarks.drift.replay", reason="run from the repository's
 
 from agent.drift.judge import DriftJudge
 from agent.drift.new_days import NewDays
+from agent.drift.passing import Passing, PassingEvent
 from agent.drift.sketch import Window
 from benchmarks.drift.replay import WINDOW, Replay, looks_of
 from benchmarks.drift.simulate import Course, references
@@ -53,6 +54,27 @@ def test_replay_is_the_judge(weather, factors, moved, later):
     assert number > 30
 
 
+def alarms(replay, stream, hours, passing=None):
+    """In which windows an alarm is on by the judge, in a stream of so many hours with each change; the replay's are the
+    same."""
+    spec, start = stream.spec, stream.now
+    frames = round(WINDOW * spec.rate)
+    values = np.concatenate([stream.run(3600.0 * count, change) for count, change in hours])
+    starts = start + WINDOW * np.arange(len(values) // frames)
+    course, judge = Course(replay), DriftJudge(replay.reference)
+    if passing is not None:
+        course._passing, judge._passing = Passing([passing]), Passing([passing])
+    evidence, replayed, judged = replay.evidence(looks_of(values, frames), starts), [], []
+    collector = Window("simulated", spec.names, "1", interval=2.0)
+    for number, begin in enumerate(starts):
+        course.add(replay, *(each[number : number + 1] for each in evidence))
+        replayed.append(course.alarmed)
+        collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
+        judged.append(judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW).alarm)
+    assert judged == replayed
+    return judged, evidence[0]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [(Change(features=2, shift=2.0), [5, 424, 543, 605 + 1440]), (Change(features=2, shift=0.8), [23, 435])],
@@ -60,26 +82,24 @@ def test_replay_is_the_judge(weather, factors, moved, later):
 )
 def test_replay_begins_and_ends_alarms_where_the_judge_does(change, expected):
     """A change of seven hours, over for two, and back for one: the second time it is daily, and over a day later."""
-    spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0)
-    stream = Stream(spec, 3)
+    stream = Stream(StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0), 3)
     replay = Replay(references(stream, (1,))[1])
-    start, frames, hours = (
-        stream.now,
-        round(WINDOW * spec.rate),
-        ((7, change), (2, None), (1, change), (26, None)),
-    )
-    values = np.concatenate([stream.run(3600.0 * count, each) for count, each in hours])
-    starts = start + WINDOW * np.arange(len(values) // frames)
-    course, replayed = Course(replay), []
-    evidence = replay.evidence(looks_of(values, frames), starts)
-    for number in range(len(starts)):
-        course.add(replay, *(each[number : number + 1] for each in evidence))
-        replayed.append(course.alarmed)
-    judge, judged = DriftJudge(replay.reference), []
-    collector = Window("simulated", spec.names, "1", interval=2.0)
-    for number, begin in enumerate(starts):
-        collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
-        judged.append(judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW).alarm)
-    changes = np.flatnonzero(np.diff(judged)).tolist()
-    assert changes == np.flatnonzero(np.diff(replayed)).tolist()
+    on, _ = alarms(replay, stream, ((7, change), (2, None), (1, change), (26, None)))
+    changes = np.flatnonzero(np.diff(on)).tolist()
     assert changes == pytest.approx(expected, abs=20)  # a reference's sketches are random
+
+
+def test_a_familiar_event_that_is_over_is_no_alarm_for_what_is_remembered_of_it():
+    """Of eight hours, of which six were familiar: two hours after the end it was one, and for two hours."""
+    stream, change = (
+        Stream(StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0)), 3),
+        Change(features=3, shift=2.0),
+    )
+    replay = Replay(references(stream, (1,))[1])
+    _, evidence = alarms(replay, stream.twin(7), ((1, change),))
+    direction = evidence.mean(axis=0) / replay.calibration.refinement.units
+    event = PassingEvent(direction=direction, span=360.0, often=2, counted=stream.now, last=stream.now)
+    on, _ = alarms(replay, stream, ((1, None), (8, change), (8, None)), event)
+    assert not any(on)
+    longer, _ = alarms(replay, stream, ((1, None), (12, change)), event)
+    assert any(longer), "it may last half as long again"
