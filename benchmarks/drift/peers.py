@@ -193,8 +193,8 @@ def print_ours(
     for trial in trials:
         for name, values in trial.items():
             looks = looks_of(values, frames(spec))
-            aspects, ranks, *_ = replay.evidence(looks, start + 60.0 * np.arange(len(looks.frames)))
-            ratios, _ = replay.judge(aspects[:, None], ranks[:, None], past)
+            aspects, ranks, _, whole = replay.evidence(looks, start + 60.0 * np.arange(len(looks.frames)))
+            ratios, _ = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], past)
             delays[name].append(first(ratios.top[:, 0] >= 1.0))
     print_row("**Vedette, budget 1 a month**", alarms * 30 / days, delays)
 

@@ -239,7 +239,7 @@ class Replay:
         over and all is judged anew; None where there is none; `excuse` is carried on to there."""
         last, units = after, self.calibration.refinement.units[..., None]
         known = (passing or Passing()).joined(self.calibration.excursions)
-        for at in np.flatnonzero(ratios.top[after + 1 :, trial] >= limit) + after + 1:
+        for at in (np.flatnonzero(ratios.top[after + 1 :, trial] >= limit) + after + 1).tolist():
             excuse.rest(at - last - 1)
             last, memory = at, ratios.memories[at, trial] / units
             if not excuse.step(True, known, memory):
@@ -249,22 +249,23 @@ class Replay:
         excuse.rest(len(ratios.joint) - last - 1)
         return None, False
 
-    def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
-        """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19)."""
+    def judge(self, aspects: NDArray, ranks: NDArray, whole: NDArray, past: Past) -> tuple[Ratios, Past]:
+        """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19), and evidence with what
+        is usual on new days (W, N, 3, C)."""
         found, past = [], past.of(np.arange(len(past.excuses)))
         for start in range(0, len(aspects), PIECE):
             piece = slice(start, start + PIECE)
-            ratios, past = self._piece(aspects[piece], ranks[piece], past)
+            ratios, past = self._piece(aspects[piece], ranks[piece], whole[piece], past)
             ratios.memories = {(start + at, trial): each for (at, trial), each in ratios.memories.items()}
             found.append(ratios)
-        whole = Ratios(
+        joined = Ratios(
             columns=np.concatenate([each.columns for each in found]),
             joint=np.concatenate([each.joint for each in found]),
             shape=np.concatenate([each.shape for each in found]),
             pairs=np.concatenate([each.pairs for each in found]),
             memories={key: memory for each in found for key, memory in each.memories.items()},
         )
-        return whole, past
+        return joined, past
 
     def kind_of(self, moment: float) -> int:
         """The kind of day of a Unix time."""
@@ -297,10 +298,12 @@ class Replay:
         after = tops = None
         for number in range(len(aspects)):
             if tops is None and not watch.trial.found:
-                ratios, after = self.judge(aspects[number:, None], ranks[number:, None], watch.anew)
+                ratios, after = self.judge(
+                    aspects[number:, None], ranks[number:, None], whole[number:, None], watch.anew
+                )
                 tops = np.concatenate([np.zeros(number), ratios.top[:, 0]])
             age = watch.alarm.age
-            if self._ends(watch, aspects[number], ranks[number], weights[number], whole[number]):
+            if self._ends(watch, ranks[number], weights[number], whole[number]):
                 return number + 1
             ratio = 0.0 if tops is None else float(tops[number])
             kind, higher = self.kind_of(moment + WINDOW * number), patience.after(watch.trial.limit)
@@ -315,14 +318,14 @@ class Replay:
         watch.anew = watch.anew if after is None else after
         return None
 
-    def _ends(self, watch: Watch, evidence: NDArray, seen: NDArray, weight: NDArray, shown: NDArray) -> bool:
+    def _ends(self, watch: Watch, seen: NDArray, weight: NDArray, shown: NDArray) -> bool:
         """Whether the alarm ends with one more window."""
         change = watch.alarm.whole
         watch.change = None if change is None else change / self.calibration.refinement.units
         if watch.alarm.of is Of.FEATURES:
             return watch.alarm.watch_change(Shown(evidence=shown, weight=weight), self._scorer.gauge)
         watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
-        watch.pairs.add(evidence[0, : len(seen)], 1.0)
+        watch.pairs.add(shown[0, : len(seen)], 1.0)
         return watch.alarm.watch_distance(self._reached(watch.faded, watch.pairs), 1.0)
 
     def _reached(self, faded: NDArray, pairs: PairsSeen) -> Reached:
@@ -341,7 +344,7 @@ class Replay:
         assert seen.memory is not None
         return np.asarray(np.abs(seen.pairs.scores(seen.memory)) / self.limits.pairs[0])
 
-    def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
+    def _piece(self, aspects: NDArray, ranks: NDArray, whole: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
             [_faded(aspects, past.memory[..., k], keep) for k, keep in enumerate(KEEP)], axis=-1
         )  # (W, N, 3, C, K)
@@ -354,7 +357,7 @@ class Replay:
             last.append(faded[-1])
         pairs = np.empty(aspects.shape[:2])
         for trial, seen in enumerate(past.pairs):
-            for at, location in enumerate(aspects[:, trial, 0, : ranks.shape[2]]):
+            for at, location in enumerate(whole[:, trial, 0, : ranks.shape[2]]):
                 seen.add(location, 1.0)
                 pairs[at, trial] = self._pairs_ratios(seen).max()
         scored = self._scorer(memory)

@@ -136,11 +136,13 @@ class Course:
                 at += self._end(replay, *(each[at:] for each in (aspects, ranks, weights, whole)))
             else:
                 at += self._begin(
-                    replay, *(each[at : at + DAY_WINDOWS] for each in (aspects, ranks, weights))
+                    replay, *(each[at : at + DAY_WINDOWS] for each in (aspects, ranks, weights, whole))
                 )
 
-    def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
-        ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
+    def _begin(
+        self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray
+    ) -> int:
+        ratios, after = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], self.past)
         excuse, limit = self.past.excuses[0], self._patience.factor
         found, gone = replay.first_event(ratios, 0, excuse, self._passing, limit)
         passed = len(aspects) if found is None else found + 1
@@ -160,7 +162,8 @@ class Course:
             self.past = replay.nothing()
             self.past.excuses[0] = excuse
             return first
-        self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
+        seen = aspects[:first, None], ranks[:first, None], whole[:first, None]
+        self.past = replay.judge(*seen, self.past)[1]
         began = self._start + WINDOW * (self._passed + found)
         self._watch = replay.watch(self._alarm, self.past, weights[found], began, self._patience)
         self._passed += first
@@ -178,7 +181,7 @@ class Course:
         now = self._start + WINDOW * self._passed
         lasted = replay.lasts(self._watch, (aspects, ranks, weights, whole), now, self._patience)
         self._passed += len(aspects) if lasted is None else lasted
-        self._note_peak(replay, aspects[:lasted], ranks[:lasted])
+        self._note_peak(replay, aspects[:lasted], ranks[:lasted], whole[:lasted])
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
             if self._watch.vain:
@@ -193,8 +196,8 @@ class Course:
         self.inside += passed
         return passed
 
-    def _note_peak(self, replay: Replay, aspects: NDArray, ranks: NDArray) -> None:
-        ratios, self.past = replay.judge(aspects[:, None], ranks[:, None], self.past)
+    def _note_peak(self, replay: Replay, aspects: NDArray, ranks: NDArray, whole: NDArray) -> None:
+        ratios, self.past = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], self.past)
         self._patience.during(float(ratios.top.max()))
         self._patience.rest(WINDOW * len(aspects), self._budget)
 
@@ -268,15 +271,12 @@ def _race(
     left, pasts, gone = np.arange(len(cases)), past.of(np.zeros(len(cases), dtype=int)), 0
     for stage in STAGES:
         starts = warm.now + WINDOW * (gone + np.arange(stage))
-        pairs = [
+        each = [
             replay.evidence(looks_of(streams[i].run(WINDOW * stage, changes[i]), frames(plan.spec)), starts)
             for i in left
         ]
-        ratios, pasts = replay.judge(
-            np.stack([pair[0] for pair in pairs], axis=1),
-            np.stack([pair[1] for pair in pairs], axis=1),
-            pasts,
-        )
+        aspects, ranks, whole = (np.stack([found[part] for found in each], axis=1) for part in (0, 1, 3))
+        ratios, pasts = replay.judge(aspects, ranks, whole, pasts)
         firsts = [replay.first_alarm(ratios, place, pasts.excuses[place]) for place in range(len(left))]
         for place, first in enumerate(firsts):
             took[left[place]] = None if first is None else float(gone + first + 1) * WINDOW / 60.0

@@ -189,8 +189,8 @@ def race(replay: Replay, past: Past, world: World, change: Change) -> float | No
     """Minutes until one change is seen."""
     gone, past = 0, past.of(np.zeros(1, dtype=np.int64))
     for stage in STAGES:
-        aspects, ranks, *_ = replay.evidence(*seen(world, stage, change))
-        ratios, past = replay.judge(aspects[:, None], ranks[:, None], past)
+        aspects, ranks, _, whole = replay.evidence(*seen(world, stage, change))
+        ratios, past = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], past)
         found = replay.first_alarm(ratios, 0, past.excuses[0])
         if found is not None:
             return float(gone + found + 1)
