@@ -143,8 +143,9 @@ class _Watch:
             self._answered(outcome)
         elif self.worker.busy:
             self._silent(now)
-        if outcome is None and not self.worker.busy:
-            return {}  # nothing there to measure
+        if outcome is None and not self.worker.busy:  # it has answered that there is nothing to measure
+            self._silent_since, self._stuck = None, False
+            return {}
         late = outcome is None
         self._failures += late
         values: Values = {

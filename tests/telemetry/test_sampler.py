@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from agent.config.schema import TelemetrySettings
 from agent.core.errors import ProbeUnavailable
 from agent.telemetry import Reading
@@ -130,6 +132,18 @@ def test_what_is_not_there_is_no_failure():
         wait_until(sampler.latest)
         [summary] = sampler.take_window()
     assert not [name for name in summary.values if "absent" in name]
+
+
+def test_a_probe_that_is_slow_to_say_that_nothing_is_there_hangs_not(monkeypatch):
+    """On a busy box without a Jetson the journal had: probe does not answer, probe=tegra."""
+    monkeypatch.setattr("agent.telemetry.sampler.STUCK_SECONDS", 1.0)
+    monkeypatch.setattr(worker, "LOOK_AGAIN_SECONDS", 0.5)
+    absent = Script(host, present=False)
+    look = absent.open
+    absent.open = lambda: (time.sleep(0.3), look())
+    with structlog.testing.capture_logs() as logs, running(Sampler(FAST, Path("/tmp"), {"absent": absent})):
+        wait_until(lambda: absent.tries >= 4, 20)
+    assert not [each for each in logs if each["event"] == "probe does not answer"]
 
 
 def test_a_probe_that_comes_up_late_is_found(monkeypatch):
