@@ -160,7 +160,7 @@ class DriftJudge:
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         tried = [] if self._retrial is None or self._retrial.day.found else [self._retrial.anew]
         for each in (self._remembered, *tried):
-            each.add_evidence(refined, self._shown[Of.FEATURES].evidence, gap)
+            each.add_evidence(refined, gap, known=seen_before)
             if Of.CLASSES in self._shown:
                 each.add_classes(self._shown[Of.CLASSES].evidence, gap)
             if gap > 1:

@@ -66,15 +66,17 @@ class Pairs:
         return self._correlations(memory[..., self.step.size :], *self._variances(memory))
 
     def _off(self, memory: NDArray[np.float64]) -> NDArray[np.float64]:
-        """z of each pair less the usual; by how much both move more than usual is left out of what they share.
+        """z of each pair less the usual; what both move more than usual is left out of what they share.
 
-        Clouds move many features at once: what their movements share then is new, and so is that they move so much.
+        Clouds move one feature by a and another by b: they add a² and b² to the variances, and ab to the product. Of
+        the variances the lesser of a² and b² is taken off, lest the chance of one alone move a pair that goes together.
         """
         first, second = self._variances(memory)
-        more = np.maximum(np.minimum(first, second) - 1.0, 0.0)
+        more = np.maximum(first - 1.0, 0.0), np.maximum(second - 1.0, 0.0)
         apart = memory[..., self.step.size :] - self.usual
-        products = self.usual + np.sign(apart) * np.maximum(np.abs(apart) - more, 0.0)
-        found = self._correlations(products, first - more, second - more)
+        products = self.usual + np.sign(apart) * np.maximum(np.abs(apart) - np.sqrt(more[0] * more[1]), 0.0)
+        both = np.minimum(*more)
+        found = self._correlations(products, first - both, second - both)
         return np.asarray(np.arctanh(found) - np.arctanh(self.usual))
 
     def _variances(self, memory: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,15 +20,18 @@ class PairsSeen:
         self.memory: NDArray[np.float64] | None = pairs.nothing() if pairs else None
         self._last: NDArray[np.float64] | None = None
 
-    def add(self, location: NDArray[np.float64], gap: float) -> None:
-        """One more window's location (F,), `gap` windows after the last."""
+    def add(self, location: NDArray[np.float64], gap: float, *, known: bool) -> None:
+        """One more window's location (F,), `gap` windows after the last; whether such a day is `known`.
+
+        On a kind of day that the reference did not see nobody knows what goes together, and at which hours.
+        """
         if self.pairs is None or self.memory is None:
             return
-        if gap > 1:
+        if gap > 1 or not known:
             self.memory = self.pairs.rest(self.memory, gap)
         elif self._last is not None:
             self.memory = self.pairs.remember(self.memory, location - self._last)
-        self._last = location
+        self._last = location if known else None
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""

@@ -31,11 +31,10 @@ class Remembered:
         self.fading = Fading.empty(len(reference.origin.features), len(reference.class_ids))
         self.knots: NDArray[np.float64] | None = None
 
-    def add_evidence(self, refined: NDArray[np.float64], whole: NDArray[np.float64], gap: float) -> None:
-        """One more window's evidence (3, C), `gap` windows after the last; pairs move by the `whole`, of which nothing
-        is left out on new days: what is left there of two large movements always goes together."""
+    def add_evidence(self, refined: NDArray[np.float64], gap: float, *, known: bool) -> None:
+        """One more window's evidence (3, C), `gap` windows after the last, of a kind of day that is `known` or not."""
         self.memory = fade(self.memory, refined, gap)
-        self.pairs.add(whole[0, : len(self._reference.origin.features)], gap)
+        self.pairs.add(refined[0, : len(self._reference.origin.features)], gap, known=known)
 
     def add_classes(self, evidence: NDArray[np.float64], gap: float) -> None:
         """One more window's evidence (1, M) of the class mix, `gap` windows after the last."""

@@ -73,9 +73,8 @@ def main() -> None:
         write(options.out / name / "reference.csv", first, np.concatenate(week))
         write(options.out / name / "current.csv", start, minutes(values))
         looks = looks_of(values, frames(SPEC))
-        aspects, ranks, _, whole = replay.evidence(looks, start + WINDOW * np.arange(DAY_WINDOWS))
         past = replay.nothing()
-        ratios, _ = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], past)
+        ratios, _ = replay.judge([replay.evidence(looks, start + WINDOW * np.arange(DAY_WINDOWS))], past)
         at = replay.first_alarm(ratios, 0, past.excuses[0])
         print(f"{name:26} {'no alarm' if at is None else f'alarm at {at // 60:02}:{at % 60:02} h'}")
 

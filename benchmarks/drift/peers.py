@@ -180,11 +180,11 @@ def print_ours(
     replay: Replay, spec: StreamSpec, stream: Stream, days: int, trials: list[dict[str, NDArray]]
 ) -> None:
     start, calm = stream.now, stream.twin(1)
-    pairs = []
+    pieces = []
     for _ in range(days):
         starts = calm.now + 60.0 * np.arange(1440)
-        pairs.append(replay.evidence(looks_of(calm.day(), frames(spec)), starts))
-    alarms = len(quiet(replay, *map(np.concatenate, zip(*pairs, strict=True)))[1])
+        pieces.append(replay.evidence(looks_of(calm.day(), frames(spec)), starts))
+    alarms = len(quiet(replay, *pieces)[1])
     warm = stream.twin(2)
     warm.now = start - 6 * 3600.0
     looks = looks_of(warm.run(6 * 3600.0), frames(spec))
@@ -193,8 +193,8 @@ def print_ours(
     for trial in trials:
         for name, values in trial.items():
             looks = looks_of(values, frames(spec))
-            aspects, ranks, _, whole = replay.evidence(looks, start + 60.0 * np.arange(len(looks.frames)))
-            ratios, _ = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], past)
+            seen = replay.evidence(looks, start + 60.0 * np.arange(len(looks.frames)))
+            ratios, _ = replay.judge([seen], past)
             delays[name].append(first(ratios.top[:, 0] >= 1.0))
     print_row("**Vedette, budget 1 a month**", alarms * 30 / days, delays)
 

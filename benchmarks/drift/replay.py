@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,6 +84,27 @@ def block_of(rows: NDArray[np.float32], features: tuple[str, ...]) -> RecordedHo
     for sketch, column in zip(block.sketches, rows.T, strict=True):
         sketch.update(column)
     return block
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What windows of one stream show: refined evidence `aspects` (W, 3, C), `ranks` (W, F, 19) and `weights` (W, 3, C);
+    the evidence by which an alarm ends, `whole` (W, 3, C), with what is usual on new days; and whether their kind of day
+    is `known` (W,)."""
+
+    aspects: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    whole: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.aspects)
+
+    def __getitem__(self, part: slice) -> Evidence:
+        return Evidence(
+            self.aspects[part], self.ranks[part], self.weights[part], self.whole[part], self.known[part]
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -177,26 +198,23 @@ class Replay:
             [PairsSeen(self.calibration.pairs) for _ in range(trials)],
         )
 
-    def evidence(
-        self, looks: Looks, starts: NDArray[np.floating]
-    ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-        """Refined evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C) of windows starting at `starts`, and the
-        evidence by which an alarm ends: with what is usual on new days."""
+    def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> Evidence:
+        """Of windows starting at `starts` (W,)."""
         features, refinement = looks.knots.shape[1], self.calibration.refinement
         refined, weights, whole = np.zeros((3, len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
         fit_to_judge = looks.frames >= max(1.0, LEAST_SHARE * self.reference.usual.frames)
-        ranks[:] = EDGES
+        ranks[:], known = EDGES, np.ones(len(starts), dtype=np.bool_)
         slots = np.where(fit_to_judge, (starts // SLOT_SECONDS).astype(int), -1)
         for slot in np.unique(slots[fit_to_judge]):
             at = np.flatnonzero(slots == slot)
-            known, middle = self._seen(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
+            known[at], middle = self._seen(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
             passed, usual = self._passed(middle), self.reference.usual
             for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
                 found, places = fit.evidence, at[fit.places]
                 ranks[places] = found.ranks
                 refined[places] = whole[places] = refinement(found.aspects, found.trust, fit.hours)
-                if not known:
+                if not known[at[0]]:
                     key = kind_key(middle, self.reference.origin.utc_offset)
                     usual_distance = self.calibration.usual_distance
                     aspects, ranks[places] = self.new_days.beyond(
@@ -206,7 +224,7 @@ class Replay:
                     refined[places] = refinement(aspects, found.trust, fit.hours)
                 speaks = self._contexts.speaks(middle, REACH_SECONDS)
                 weights[places] = refinement.weights(found.trust, speaks, fit.hours)
-        return refined, ranks, weights, whole
+        return Evidence(refined, ranks, weights, whole, known)
 
     def _passed(self, moment: float) -> Elapsed:
         origin = self.reference.origin
@@ -249,13 +267,16 @@ class Replay:
         excuse.rest(len(ratios.joint) - last - 1)
         return None, False
 
-    def judge(self, aspects: NDArray, ranks: NDArray, whole: NDArray, past: Past) -> tuple[Ratios, Past]:
-        """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19), and evidence with what
-        is usual on new days (W, N, 3, C)."""
+    def judge(self, trials: Sequence[Evidence], past: Past) -> tuple[Ratios, Past]:
+        """Ratios after each of W windows of N trials."""
+        aspects, ranks, known = (
+            np.stack(each, axis=1)
+            for each in zip(*((each.aspects, each.ranks, each.known) for each in trials), strict=True)
+        )
         found, past = [], past.of(np.arange(len(past.excuses)))
         for start in range(0, len(aspects), PIECE):
             piece = slice(start, start + PIECE)
-            ratios, past = self._piece(aspects[piece], ranks[piece], whole[piece], past)
+            ratios, past = self._piece(aspects[piece], ranks[piece], known[piece], past)
             ratios.memories = {(start + at, trial): each for (at, trial), each in ratios.memories.items()}
             found.append(ratios)
         joined = Ratios(
@@ -286,24 +307,21 @@ class Replay:
     def lasts(
         self,
         watch: Watch,
-        evidence: tuple[NDArray, NDArray, NDArray, NDArray],
+        seen: Evidence,
         moment: float,
         patience: Patience,
     ) -> int | None:
         """After how many of the next windows of one stream the alarm is over; None where it is not.
 
-        Of what `evidence` gives of windows from `moment` on.
+        They begin at `moment`.
         """
-        aspects, ranks, weights, whole = evidence
         after = tops = None
-        for number in range(len(aspects)):
+        for number in range(len(seen)):
             if tops is None and not watch.trial.found:
-                ratios, after = self.judge(
-                    aspects[number:, None], ranks[number:, None], whole[number:, None], watch.anew
-                )
+                ratios, after = self.judge([seen[number:]], watch.anew)
                 tops = np.concatenate([np.zeros(number), ratios.top[:, 0]])
             age = watch.alarm.age
-            if self._ends(watch, ranks[number], weights[number], whole[number]):
+            if self._ends(watch, seen, number):
                 return number + 1
             ratio = 0.0 if tops is None else float(tops[number])
             kind, higher = self.kind_of(moment + WINDOW * number), patience.after(watch.trial.limit)
@@ -318,14 +336,15 @@ class Replay:
         watch.anew = watch.anew if after is None else after
         return None
 
-    def _ends(self, watch: Watch, seen: NDArray, weight: NDArray, shown: NDArray) -> bool:
+    def _ends(self, watch: Watch, seen: Evidence, number: int) -> bool:
         """Whether the alarm ends with one more window."""
-        change = watch.alarm.whole
+        change, whole, ranks = watch.alarm.whole, seen.whole[number], seen.ranks[number]
         watch.change = None if change is None else change / self.calibration.refinement.units
         if watch.alarm.of is Of.FEATURES:
-            return watch.alarm.watch_change(Shown(evidence=shown, weight=weight), self._scorer.gauge)
-        watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
-        watch.pairs.add(shown[0, : len(seen)], 1.0)
+            shown = Shown(evidence=whole, weight=seen.weights[number])
+            return watch.alarm.watch_change(shown, self._scorer.gauge)
+        watch.faded = ranks + SCALE_KEEP[:, None, None] * (watch.faded - ranks)
+        watch.pairs.add(seen.aspects[number, 0, : len(ranks)], 1.0, known=bool(seen.known[number]))
         return watch.alarm.watch_distance(self._reached(watch.faded, watch.pairs), 1.0)
 
     def _reached(self, faded: NDArray, pairs: PairsSeen) -> Reached:
@@ -344,7 +363,7 @@ class Replay:
         assert seen.memory is not None
         return np.asarray(np.abs(seen.pairs.scores(seen.memory)) / self.limits.pairs[0])
 
-    def _piece(self, aspects: NDArray, ranks: NDArray, whole: NDArray, past: Past) -> tuple[Ratios, Past]:
+    def _piece(self, aspects: NDArray, ranks: NDArray, known: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
             [_faded(aspects, past.memory[..., k], keep) for k, keep in enumerate(KEEP)], axis=-1
         )  # (W, N, 3, C, K)
@@ -357,8 +376,8 @@ class Replay:
             last.append(faded[-1])
         pairs = np.empty(aspects.shape[:2])
         for trial, seen in enumerate(past.pairs):
-            for at, location in enumerate(whole[:, trial, 0, : ranks.shape[2]]):
-                seen.add(location, 1.0)
+            for at, location in enumerate(aspects[:, trial, 0, : ranks.shape[2]]):
+                seen.add(location, 1.0, known=bool(known[at, trial]))
                 pairs[at, trial] = self._pairs_ratios(seen).max()
         scored = self._scorer(memory)
         ratios = Ratios(

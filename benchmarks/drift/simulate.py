@@ -29,7 +29,7 @@ from agent.drift.passing import Passing
 from agent.drift.patience import Patience
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
-from benchmarks.drift.replay import WINDOW, Past, Replay, Watch, looks_of, record
+from benchmarks.drift.replay import WINDOW, Evidence, Past, Replay, Watch, looks_of, record
 from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
 TAUS = {"5": (5.0,), "20": (20.0,), "60": (60.0,), "mix": (5.0, 20.0, 60.0)}
@@ -88,17 +88,14 @@ def frames(spec: StreamSpec) -> int:
 
 def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[int, list[str]]:
     """What each reference raised alarms for while nothing changed."""
-    found: dict[int, list[tuple[NDArray, ...]]] = {length: [] for length in replays}
+    found: dict[int, list[Evidence]] = {length: [] for length in replays}
     for _ in range(days):
         start, values = stream.now, stream.day()
         looks = looks_of(values, frames(stream.spec))
         starts = start + WINDOW * np.arange(len(looks.frames))
         for length, replay in replays.items():
             found[length].append(replay.evidence(looks, starts))
-    return {
-        length: quiet(replays[length], *map(np.concatenate, zip(*pairs, strict=True)))[1] if pairs else []
-        for length, pairs in found.items()
-    }
+    return {length: quiet(replays[length], *days)[1] for length, days in found.items()}
 
 
 class Course:
@@ -128,33 +125,29 @@ class Course:
         """When the last window ended."""
         return self._start + WINDOW * self._passed
 
-    def add(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> None:
-        """The next windows, as `Replay.evidence` gives them."""
+    def add(self, replay: Replay, seen: Evidence) -> None:
+        """The next windows."""
         at = 0
-        while at < len(aspects):
+        while at < len(seen):
             if self._watch is not None:
-                at += self._end(replay, *(each[at:] for each in (aspects, ranks, weights, whole)))
+                at += self._end(replay, seen[at:])
             else:
-                at += self._begin(
-                    replay, *(each[at : at + DAY_WINDOWS] for each in (aspects, ranks, weights, whole))
-                )
+                at += self._begin(replay, seen[at : at + DAY_WINDOWS])
 
-    def _begin(
-        self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray
-    ) -> int:
-        ratios, after = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], self.past)
+    def _begin(self, replay: Replay, seen: Evidence) -> int:
+        ratios, after = replay.judge([seen], self.past)
         excuse, limit = self.past.excuses[0], self._patience.factor
         found, gone = replay.first_event(ratios, 0, excuse, self._passing, limit)
-        passed = len(aspects) if found is None else found + 1
+        passed = len(seen) if found is None else found + 1
         self._patience.rest(WINDOW * passed, self._budget)
         if self._daily.pause_ends is not None:
             self.inside += min(passed, round((self._daily.pause_ends - self._now) / WINDOW))
         if found is None:
-            self._passed += len(aspects)
+            self._passed += len(seen)
             self._daily.step(None, self._now, again=False)
             after.excuses[0] = self.past.excuses[0]  # carried on to here
             self.past = after
-            return len(aspects)
+            return len(seen)
         first = found + 1
         if gone:
             self._passed += first
@@ -162,10 +155,9 @@ class Course:
             self.past = replay.nothing()
             self.past.excuses[0] = excuse
             return first
-        seen = aspects[:first, None], ranks[:first, None], whole[:first, None]
-        self.past = replay.judge(*seen, self.past)[1]
+        self.past = replay.judge([seen[:first]], self.past)[1]
         began = self._start + WINDOW * (self._passed + found)
-        self._watch = replay.watch(self._alarm, self.past, weights[found], began, self._patience)
+        self._watch = replay.watch(self._alarm, self.past, seen.weights[found], began, self._patience)
         self._passed += first
         self._daily.step(None, began, again=False)
         paused = self._daily.since
@@ -176,12 +168,12 @@ class Course:
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
-    def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> int:
+    def _end(self, replay: Replay, seen: Evidence) -> int:
         assert self._watch is not None
-        now = self._start + WINDOW * self._passed
-        lasted = replay.lasts(self._watch, (aspects, ranks, weights, whole), now, self._patience)
-        self._passed += len(aspects) if lasted is None else lasted
-        self._note_peak(replay, aspects[:lasted], ranks[:lasted], whole[:lasted])
+        lasted = replay.lasts(self._watch, seen, self._now, self._patience)
+        passed = len(seen) if lasted is None else lasted
+        self._passed += passed
+        self._note_peak(replay, seen[:passed])
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
             if self._watch.vain:
@@ -192,21 +184,20 @@ class Course:
                 self._passing.add(self._watch.change, since, over, WINDOW)
             self._watch, self.past = None, replay.nothing()
             self.past.excuses[0] = Excuse(calm=0)
-        passed = len(aspects) if lasted is None else lasted
         self.inside += passed
         return passed
 
-    def _note_peak(self, replay: Replay, aspects: NDArray, ranks: NDArray, whole: NDArray) -> None:
-        ratios, self.past = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], self.past)
+    def _note_peak(self, replay: Replay, seen: Evidence) -> None:
+        ratios, self.past = replay.judge([seen], self.past)
         self._patience.during(float(ratios.top.max()))
-        self._patience.rest(WINDOW * len(aspects), self._budget)
+        self._patience.rest(WINDOW * len(seen), self._budget)
 
 
-def quiet(replay: Replay, *evidence: NDArray) -> tuple[Past, list[str], int]:
-    """Judge windows of one stream, as `Replay.evidence` gives them: what was seen, the alarms raised, and the windows in
-    alarm."""
+def quiet(replay: Replay, *pieces: Evidence) -> tuple[Past, list[str], int]:
+    """Judge one stream, piece by piece: what was seen, the alarms raised, and the windows in alarm."""
     course = Course(replay)
-    course.add(replay, *evidence)
+    for piece in pieces:
+        course.add(replay, piece)
     return course.past, course.alarms, course.inside
 
 
@@ -250,7 +241,7 @@ def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, di
 
 def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.floating]) -> Past:
     """The past after a warm-up."""
-    return quiet(replay, *replay.evidence(looks, starts))[0]
+    return quiet(replay, replay.evidence(looks, starts))[0]
 
 
 def _stream(plan: Plan, repeat: int, start: float) -> Stream:
@@ -275,8 +266,7 @@ def _race(
             replay.evidence(looks_of(streams[i].run(WINDOW * stage, changes[i]), frames(plan.spec)), starts)
             for i in left
         ]
-        aspects, ranks, whole = (np.stack([found[part] for found in each], axis=1) for part in (0, 1, 3))
-        ratios, pasts = replay.judge(aspects, ranks, whole, pasts)
+        ratios, pasts = replay.judge(each, pasts)
         firsts = [replay.first_alarm(ratios, place, pasts.excuses[place]) for place in range(len(left))]
         for place, first in enumerate(firsts):
             took[left[place]] = None if first is None else float(gone + first + 1) * WINDOW / 60.0

@@ -39,8 +39,7 @@ def test_replay_is_the_judge(weather, factors, moved, later):
     start, frames = stream.now, round(WINDOW * spec.rate)
     values = np.concatenate([stream.run(3600.0), stream.run(3600.0, Change(features=2, shift=0.4))])
     starts = start + WINDOW * np.arange(120)
-    evidence, ranks, _, whole = replay.evidence(looks_of(values, frames), starts)
-    ratios, _ = replay.judge(evidence[:, None], ranks[:, None], whole[:, None], replay.nothing())
+    ratios, _ = replay.judge([replay.evidence(looks_of(values, frames), starts)], replay.nothing())
     judge = DriftJudge(replay.reference, utc_offset=lambda _: moved)
     judge._new_days = first_days(spec.features)
     collector = Window("simulated", spec.names, "1", interval=2.0)
@@ -67,12 +66,12 @@ def alarms(replay, stream, hours, passing=None):
     evidence, replayed, judged = replay.evidence(looks_of(values, frames), starts), [], []
     collector = Window("simulated", spec.names, "1", interval=2.0)
     for number, begin in enumerate(starts):
-        course.add(replay, *(each[number : number + 1] for each in evidence))
+        course.add(replay, evidence[number : number + 1])
         replayed.append(course.alarmed)
         collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
         judged.append(judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW).alarm)
     assert judged == replayed
-    return judged, evidence[0]
+    return judged, evidence.aspects
 
 
 @pytest.mark.parametrize(

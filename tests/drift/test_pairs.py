@@ -5,6 +5,7 @@ import pytest
 
 from agent.drift.judge import DriftJudge
 from agent.drift.pairs import learn_pairs, pairs_of
+from agent.drift.pairs_seen import PairsSeen
 from agent.drift.tail import fit_tails
 
 FEATURES, WEEK, DAY = 8, 7 * 1440, 1440
@@ -66,11 +67,12 @@ def test_what_moves_many_features_at_once_is_no_correlation(week, lasts):
 
 
 @pytest.mark.parametrize("often", [2, 5, 20])
-def test_what_moves_many_features_again_and_again_is_no_correlation(week, often):
+@pytest.mark.parametrize("much", [(3.0,), (4.0, -1.0, 2.0)])
+def test_what_moves_many_features_again_and_again_is_no_correlation(week, often, much):
     """Broken clouds, lorries: after a day without them each was an alarm, up to twice the limit."""
     series = location(400, seed=41)
     there = np.random.default_rng(5).random(400) < 0.5
-    series[50:350, 2:] += 3.0 * np.repeat(there[: 300 // often], often)[:, None]
+    series[50:350, 2:] += np.resize(much, FEATURES - 2) * np.repeat(there[: 300 // often], often)[:, None]
     assert first_over(week, series) is None
 
 
@@ -83,6 +85,15 @@ def test_a_feature_that_never_moves_has_no_correlations():
     still = (first == 4) | (second == 4)
     wild = pairs.remember(pairs.nothing(), np.full(FEATURES, 5.0))
     assert not pairs.scores(wild)[:, still].any()
+
+
+def test_on_a_kind_of_day_never_seen_what_is_remembered_fades_and_no_movement_counts(week):
+    seen, series = PairsSeen(week[0]), location(300, seed=50, together=0.9)
+    for number, place in enumerate(series):
+        seen.add(place, 1.0, known=number < 100)
+    assert np.abs(week[0].scores(seen.memory)[0]).max() < 0.5
+    seen.add(series[0] + 100.0, 1.0, known=True)
+    assert np.abs(week[0].scores(seen.memory)[0]).max() < 0.5, "nor the step back to a day that is known"
 
 
 def test_what_is_remembered_fades_to_the_usual_over_a_gap(week):

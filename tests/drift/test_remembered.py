@@ -18,7 +18,7 @@ def remembered(day_reference):
 
 
 def seen(remembered, value=1.0):
-    remembered.add_evidence(np.full(COLUMNS, value), np.full(COLUMNS, value), 1.0)
+    remembered.add_evidence(np.full(COLUMNS, value), 1.0, known=True)
     remembered.add_classes(np.full((1, MIX), value), 1.0)
     remembered.add_knots(np.full((5, 3), value, np.float32))
 
@@ -26,7 +26,7 @@ def seen(remembered, value=1.0):
 def test_evidence_fades_by_the_windows_that_passed(remembered):
     seen(remembered)
     np.testing.assert_allclose(remembered.memory[0, 0], 1.0 - KEEP)
-    remembered.add_evidence(np.zeros(COLUMNS), np.zeros(COLUMNS), 3.0)
+    remembered.add_evidence(np.zeros(COLUMNS), 3.0, known=True)
     np.testing.assert_allclose(remembered.memory[0, 0], (1.0 - KEEP) * KEEP**3)
 
 

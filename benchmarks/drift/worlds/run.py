@@ -114,7 +114,7 @@ class Judged:
             now = local + WINDOW * part.start
             self.replay.new_days.turn(now, alarm=self.course.watched)
             raised = self.course.raised
-            self.course.add(self.replay, *self.replay.evidence(looks[part], starts[part]))
+            self.course.add(self.replay, self.replay.evidence(looks[part], starts[part]))
             if self.course.raised > raised:
                 self.replay.new_days.turn(now, alarm=True)
         alarmed |= self.course.raised > before
@@ -178,7 +178,7 @@ def delays(plan: Plan, replays: dict[int, Replay], world: World) -> dict[int, di
         warm.run(60 * (1 + (7 * repeat) % 24))  # changes begin at all hours of the day
         before = seen(warm, WARM_UP)
         for length, replay in replays.items():
-            past = quiet(replay, *replay.evidence(*before))[0]
+            past = quiet(replay, replay.evidence(*before))[0]
             for number, (name, change) in enumerate(CHANGES.items()):
                 first = replace(change, first=repeat)
                 found[length][name].append(race(replay, past, warm.twin(100 * repeat + number), first))
@@ -189,8 +189,7 @@ def race(replay: Replay, past: Past, world: World, change: Change) -> float | No
     """Minutes until one change is seen."""
     gone, past = 0, past.of(np.zeros(1, dtype=np.int64))
     for stage in STAGES:
-        aspects, ranks, _, whole = replay.evidence(*seen(world, stage, change))
-        ratios, past = replay.judge(aspects[:, None], ranks[:, None], whole[:, None], past)
+        ratios, past = replay.judge([replay.evidence(*seen(world, stage, change))], past)
         found = replay.first_alarm(ratios, 0, past.excuses[0])
         if found is not None:
             return float(gone + found + 1)
