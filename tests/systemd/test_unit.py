@@ -193,7 +193,7 @@ while time.monotonic() - began < seconds:
         client.publish("vedette/default/box/command/mute", json.dumps(command), qos=1)
         sent += 1
     time.sleep(0.01)
-while len(answers) < 60 and time.monotonic() - began < seconds + 30:
+while len(answers) < 60 and time.monotonic() - began < seconds + 120:
     time.sleep(0.05)
 client.loop_stop()
 print(json.dumps([sent, [answer["ok"] for answer in answers]]))
