@@ -39,6 +39,8 @@ what moves twelve features at once (weather) is the slowest and least often seen
 _LEAST_GATE = 0.05  # windows that say less of a feature are no part of its tail
 _TWO_DAYS = 36  # blocks
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
+_SINGLE_DAY_PAIRS = np.array([1.3, 1.45, 1.6])[:, None]
+"""The same for pairs, by scale, as distances go on: what goes together at some hours only, one day cannot tell."""
 _MINUTE = 60.0  # windows of another length have nearly the same limits
 
 # Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
@@ -180,6 +182,8 @@ def calibrate(held: HeldOut) -> Calibration:
     tops, sums = _tops_and_sums(series, matched_filters(noise, series.longest) / size[..., None], features)
     mean, variance, together = _joint(sums, series.longest)
     pairs, pair_tops = learn_pairs(evidence[:, 0, :features], held.gaps)
+    if held.blocks < _TWO_DAYS:
+        pairs = replace(pairs, size=_SINGLE_DAY_PAIRS * pairs.size)
     mix, mix_tops = learn_class_mix(held.boxes, held.shares, held.hours, held.gaps, held.blocks)
     distances, classes, distance_tops = _distances(held)
     days = held.blocks / HOURS
