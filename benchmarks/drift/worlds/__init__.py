@@ -53,4 +53,4 @@ WORLDS = Registry(
 )
 """A world's class by its name; a world file holds what moves in it, in sigma of its features' fast noise.
 
-The last twenty were written after the engine's constants, and none was changed for them."""
+The last twenty were written after the engine's constants; `docs/benchmarks-drift.md` says which led to a change."""
