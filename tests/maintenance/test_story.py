@@ -5,11 +5,16 @@ Some ten minutes, for drift and training take their time. The steps are in story
 
 import os
 import re
-import statistics
 
 import pytest
 
+from agent.features import FAMILIES
 from tests.maintenance.story.run import Story
+
+CONFIDENCE = {
+    feature.name for family in FAMILIES if family.name == "confidence" for feature in family.features
+}
+"""What balloons that the model does not know change. Clouds and traffic, longer than a reference here, change others."""
 
 ULTRALYTICS = os.environ.get("VEDETTE_TEST_ULTRALYTICS", "")
 
@@ -54,11 +59,11 @@ def test_the_loop_closes(tmp_path):
     assert all(one["provisional"] for one in facts["followed"].values())
     states = dict(re.findall(r"^(avenue|crossing) +(\w+)", facts["drift_after"], re.MULTILINE))
     assert states["avenue"] == "normal", "the fog has lifted"
-    after = facts["ratios"]["after"]
+    after = facts["drifts"]
     assert len(after) > 20
-    assert statistics.median(after) < 1.0
-    assert sum(ratio >= 1.0 for ratio in after) <= len(after) / 10, (
-        "what was accepted is normal, but for moments"
+    again = sum(ratio >= 1.0 and feature in CONFIDENCE for ratio, feature in after)
+    assert again <= len(after) / 10, (
+        "the balloons are normal, but for moments; clouds and traffic come and go"
     )
 
     # a worse one is returned by itself, and an alert says so
