@@ -5,7 +5,7 @@
     in a pause ── the like of it ──▶ on; a day without it, or something else ──▶ over
 
 Where fewer people come, nights are as ever: each evening the evidence says that the change is gone, and each morning it
-is back. What is on for no longer than a passing event does not become daily (`passing.py`).
+is back. What is on for some hours only is an event, and becomes familiar (`passing.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core.untrusted import take_flag, take_number
-from agent.drift.passing import LONGEST_SECONDS
 from agent.drift.sketch import LATEST
 
 DAY_SECONDS = 86_400.0
+
+HOURS_SECONDS = 6 * 3600.0
+"""What is on for longer is there for a good part of the day."""
 
 WEEK_SECONDS = 7 * DAY_SECONDS
 """For so long what is known to be daily may stay away, on days of another kind, and still be known when it is back."""
@@ -57,7 +59,7 @@ class Daily:
 
     def _raised(self, began: float, *, again: bool) -> None:
         away = WEEK_SECONDS if self.ended is None else began - self.ended
-        long_enough = self.daily or self.lasted > LONGEST_SECONDS
+        long_enough = self.daily or self.lasted > HOURS_SECONDS
         self.daily = again and long_enough and away < (WEEK_SECONDS if self.daily else DAY_SECONDS)
         self.since = self.since if self.daily and self.since is not None else began
 

@@ -320,7 +320,7 @@ class DriftJudge:
 
     def _note_passed(self, change: NDArray[np.float64] | None, since: float | None, now: float) -> None:
         """What raised an alarm has gone by itself: a `change` (3, C) of evidence, None where distances showed it."""
-        if change is None or since is None:
+        if change is None or since is None or self._daily.daily:
             return
         window = self.reference.origin.window_seconds
         began = since - self._excuse.lasted * window  # when it was over a limit first, and excused until then

@@ -179,7 +179,7 @@ class Course:
             if self._watch.vain:
                 self._daily = Daily()
             self._daily.step(None, self._now, again=False)
-            if self._watch.change is not None:
+            if self._watch.change is not None and not self._daily.daily:
                 since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)
             self._watch, self.past = None, replay.nothing()
