@@ -1,9 +1,9 @@
 """Passing events since the reference: changes that raised an alarm and ended by themselves within a day.
 
-Rain, a front or a lorry that the reference did not hold raises an alarm the first time, and on another day once more. From then
-on it is as familiar as what the reference held: no alarm, unless it lasts longer or is larger (`excursions.py`). Twice
-within a day counts once: a cable that comes loose on one afternoon is told each time. What comes and goes with the
-hours of the day (`daily.py`) does not become familiar.
+Rain, a front or a lorry that the reference did not hold raises an alarm the first time, and on another day once more.
+From then on it is as familiar as what the reference held: no alarm, unless it lasts longer or is larger
+(`excursions.py`). Twice within a day counts once: a cable that comes loose on one afternoon is told each time. What
+comes and goes with the hours of the day (`daily.py`) does not become familiar.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agent.drift.excursions import ALIKE, Excursions, cosine
 from agent.drift.sketch import LATEST
 
 LONGEST_SECONDS = 86_400.0
-"""What lasted longer was there at every hour, and is told each time; a familiar one is told later by half as long again."""
+"""What lasted longer was there at every hour, and is told each time."""
 
 APART_SECONDS = 12 * 3600.0
 """Between two of the times that count."""
