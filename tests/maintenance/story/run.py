@@ -14,7 +14,7 @@ from tests.maintenance.story import models, world
 from tests.maintenance.story.box import Box
 
 BALLOONS, FOG = {"other_objects": 0.9}, {"fog": 0.7}
-SAMPLES, AUDIT, EPOCHS, BATCH = 150, 25, 60, 4
+SAMPLES, AUDIT, EPOCHS, BATCH = 150, 25, 100, 4
 
 
 @dataclass
