@@ -186,7 +186,8 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
         until = f"{datetime.fromtimestamp(verdict.pause_ends, timezone.utc):%Y-%m-%dT%H:%MZ}"
         times += f", as it comes and goes with the hours; over if it stays away until {until}"
     kind = "drift of" if verdict.alarm and verdict.outliers is None else "change of"
-    known = "; the like came and went before, so it is no alarm unless it lasts" if verdict.familiar else ""
+    excused = verdict.familiar and not verdict.alarm  # in a pause of a daily change the alarm stays on
+    known = "; the like came and went before, so it is no alarm unless it lasts" if excused else ""
     if verdict.raised >= LEAST_RAISED and not verdict.alarm:
         known += f"; limits are {round(100 * verdict.raised) - 100} % higher, since alarms came and went"
     found = f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"

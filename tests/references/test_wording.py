@@ -78,6 +78,7 @@ def test_an_alarm_in_a_pause_says_why_it_is_on_and_until_when(stored):
     assert "of the limit, as it comes and goes with the hours; over if it stays away until " in said
     assert f"{datetime.fromtimestamp(NOON + 30 * 3600.0, timezone.utc):%Y-%m-%dT%H:%MZ}" in said
     assert "hours" not in sentence(replace(away, pause_ends=None), stored)
+    assert "it is no alarm" not in sentence(replace(away, familiar=True), stored)
 
 
 def test_where_nothing_stands_out_something_is_still_named(stored):
