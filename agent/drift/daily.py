@@ -54,13 +54,13 @@ class Daily:
             self.ended, self.lasted = now, now - self.began
             self.since = self.since if self.daily else None
         self.began = began
-        if self.pause_ends is not None and now >= self.pause_ends:
-            self.since = None
+        if self.pause_ends is not None and not 0.0 < self.pause_ends - now <= DAY_SECONDS:
+            self.since = None  # also where the clock went back
 
     def _raised(self, began: float, *, again: bool) -> None:
         away = WEEK_SECONDS if self.ended is None else began - self.ended
         long_enough = self.daily or self.lasted > HOURS_SECONDS
-        self.daily = again and long_enough and away < (WEEK_SECONDS if self.daily else DAY_SECONDS)
+        self.daily = again and long_enough and 0.0 <= away < (WEEK_SECONDS if self.daily else DAY_SECONDS)
         self.since = self.since if self.daily and self.since is not None else began
 
     def state(self) -> dict[str, Any]:

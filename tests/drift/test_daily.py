@@ -67,6 +67,17 @@ def test_a_pause_ends_with_the_first_window_after_a_day_also_after_an_outage():
     assert daily.pause_ends is None
 
 
+@pytest.mark.parametrize("back", [2 * HOUR, 10 * 365 * DAY_SECONDS])
+def test_a_clock_that_was_ahead_leaves_no_pause_for_years(back):
+    daily = Daily()
+    followed(daily, [10, 14, 10, 1], now=back)
+    assert daily.since is not None
+    daily.step(None, 34 * HOUR, again=False)
+    assert daily.since is None
+    daily.step(35 * HOUR, 35 * HOUR, again=True)
+    assert not daily.daily
+
+
 def test_it_goes_on_after_a_restart_also_in_a_pause():
     whole, hours = Daily(), [10, 14, 10, 20]
     for place in range(len(hours) + 1):
