@@ -51,7 +51,7 @@ class Daily:
         if began is not None and self.began is None:
             self._raised(began, again=again)
         elif began is None and self.began is not None:
-            self.ended, self.lasted = now, now - self.began
+            self.ended, self.lasted = now, max(now - self.began, 0.0)
             self.since = self.since if self.daily else None
         self.began = began
         if self.pause_ends is not None and not 0.0 < self.pause_ends - now <= DAY_SECONDS:

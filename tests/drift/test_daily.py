@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.core.untrusted import BadInput
 from agent.drift.daily import DAY_SECONDS, Daily
@@ -76,6 +78,24 @@ def test_a_clock_that_was_ahead_leaves_no_pause_for_years(back):
     assert daily.since is None
     daily.step(35 * HOUR, 35 * HOUR, again=True)
     assert not daily.daily
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([60.0, HOUR, -HOUR, DAY_SECONDS, 1e8, -1e8]), st.booleans(), st.booleans())
+    ),
+)
+def test_whatever_the_clock_does_a_pause_lasts_for_a_day_at_most_and_can_be_restored(steps):
+    """An alarm that ended after the clock had gone back lasted less than nothing, and cost all that the judge knew."""
+    daily, now, began = Daily(), 2e9, None
+    for passed, turns, again in steps:
+        now = max(now + passed, 0.0)
+        if turns:
+            began = now if began is None else None
+        daily.step(began, now, again=again)
+        assert daily.since is not None or began is None
+        assert daily.pause_ends is None or 0.0 < daily.pause_ends - now <= DAY_SECONDS
+        assert Daily.restore(json.loads(json.dumps(daily.state()))) == daily
 
 
 def test_it_goes_on_after_a_restart_also_in_a_pause():
