@@ -136,6 +136,16 @@ class ScoreLimits:
         """A statistic's limits (F,), over its usual size."""
         return np.asarray(self.distances[list(STATISTICS).index(statistic)])
 
+    @property
+    def shape_noise(self) -> NDArray[np.float64]:
+        """A usual size of each feature's KS distance, and of the class mix, over its limit, (F + 1,)."""
+        return 1.0 / np.append(self.of("ks"), self.classes)
+
+    @property
+    def pair_noise(self) -> float:
+        """A usual size of each pair's score over their limit; 1 where pairs are not judged."""
+        return 1.0 / float(self.pairs.max(initial=1.0))
+
 
 def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> ScoreLimits:
     """The limits that keep false alarms of a camera within the budget; they fall as the budget grows."""

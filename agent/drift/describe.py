@@ -120,9 +120,9 @@ class Describer:
             minutes=float(SCALES[scale]) * self._minutes,
         )
 
-    def pair(self, seen: PairsSeen) -> PairVerdict | None:
-        """The verdict on the pair that stands out most; None where pairs are not judged, or there is none."""
-        ratios = self._pairs(seen)
+    def pair(self, seen: PairsSeen, ratios: NDArray[np.float64]) -> PairVerdict | None:
+        """The verdict on the pair that stands out most by `ratios` (S, P), the scores of what was `seen` over their
+        limit; None where pairs are not judged, or there is none."""
         if not ratios.size or seen.pairs is None or seen.memory is None:
             return None
         scale, place = np.unravel_index(int(ratios.argmax()), ratios.shape)
@@ -162,8 +162,8 @@ class Describer:
         return Reached(
             shapes=np.hstack([shapes, mix]),
             pairs=self._pairs(remembered.pairs),
-            shape_noise=1.0 / np.append(limits.distances[_KS], limits.classes),
-            pair_noise=1.0 / float(limits.pairs.max(initial=1.0)),
+            shape_noise=limits.shape_noise,
+            pair_noise=limits.pair_noise,
         )
 
     def _pairs(self, seen: PairsSeen) -> NDArray[np.float64]:

@@ -103,7 +103,7 @@ class DriftJudge:
         reason = self._unfit(window, expected, now, synced=synced)
         if not reason and self._light.step(self._seen_light, window):
             reason = "neither this hour nor this light is in the reference yet: judged again once either is"
-            if self._alarm.since and self._light.began(self._seen_light, self._alarm.since):
+            if self._alarm.since is not None and self._light.began(self._seen_light, self._alarm.since):
                 self._alarm, self._daily = Alarm(), Daily()
                 self._begin_anew()
         if reason:
@@ -208,8 +208,8 @@ class DriftJudge:
         remembered, scored = self._remembered, self._scorer(self._remembered.memory)
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
-        pair = self._describer.pair(remembered.pairs)
         reached = self._describer.reached(remembered)
+        pair = self._describer.pair(remembered.pairs, reached.pairs)
         raised, ratio = self._patience.factor, self._ratio_of(remembered, scored, reached)
         kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
         familiar = self._alarm_step(window.end, kind, scored, reached)

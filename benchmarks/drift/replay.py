@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -236,36 +236,31 @@ class Replay:
         return bool(self._kinds_seen[hour, kind])
 
     def first_alarm(self, ratios: Ratios, trial: int, excuse: Excuse) -> int | None:
-        """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
-        at, gone = self.first_event(ratios, trial, excuse)
-        while (
-            gone and at is not None
-        ):  # what is remembered of it fades: only `Course` discards it, as the judge does
-            at, gone = self.first_event(ratios, trial, excuse, after=at)
-        return at
+        """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there.
 
-    def first_event(
+        What is remembered of a familiar excursion that is over fades here: only `Course` discards it, as the judge does.
+        """
+        return next((at for at, gone in self.events(ratios, trial, excuse) if not gone), None)
+
+    def events(
         self,
         ratios: Ratios,
         trial: int,
         excuse: Excuse,
         passing: Passing | None = None,
         limit: float = 1.0,
-        after: int = -1,
-    ) -> tuple[int | None, bool]:
-        """The first window `after` one at which the alarm of a trial goes on, or (True) at which a familiar excursion is
-        over and all is judged anew; None where there is none; `excuse` is carried on to there."""
-        last, units = after, self.calibration.refinement.units[..., None]
+    ) -> Iterator[tuple[int, bool]]:
+        """The windows at which the alarm of a trial would go on, or (True) a familiar excursion is over and all is judged
+        anew; `excuse` is carried on to each."""
+        last, units = -1, self.calibration.refinement.units[..., None]
         known = (passing or Passing()).joined(self.calibration.excursions)
-        for at in (np.flatnonzero(ratios.top[after + 1 :, trial] >= limit) + after + 1).tolist():
+        for at in np.flatnonzero(ratios.top[:, trial] >= limit).tolist():
             excuse.rest(at - last - 1)
             last, memory = at, ratios.memories[at, trial] / units
-            if not excuse.step(True, known, memory):
-                return at, False
-            if excuse.gone(known, memory):
-                return at, True
+            excused = excuse.step(True, known, memory)
+            if not excused or excuse.gone(known, memory):
+                yield at, excused
         excuse.rest(len(ratios.joint) - last - 1)
-        return None, False
 
     def judge(self, trials: Sequence[Evidence], past: Past) -> tuple[Ratios, Past]:
         """Ratios after each of W windows of N trials."""
@@ -353,8 +348,8 @@ class Replay:
         return Reached(
             shapes=np.pad(sizes, ((0, 0), (0, 1))),
             pairs=self._pairs_ratios(pairs),
-            shape_noise=1.0 / np.append(self.limits.of("ks"), self.limits.classes),
-            pair_noise=1.0 / float(self.limits.pairs.max(initial=1.0)),
+            shape_noise=self.limits.shape_noise,
+            pair_noise=self.limits.pair_noise,
         )
 
     def _pairs_ratios(self, seen: PairsSeen) -> NDArray[np.float64]:

@@ -137,28 +137,19 @@ class Course:
     def _begin(self, replay: Replay, seen: Evidence) -> int:
         ratios, after = replay.judge([seen], self.past)
         excuse, limit = self.past.excuses[0], self._patience.factor
-        found, gone = replay.first_event(ratios, 0, excuse, self._passing, limit)
+        found, gone = next(replay.events(ratios, 0, excuse, self._passing, limit), (None, False))
         passed = len(seen) if found is None else found + 1
         self._patience.rest(WINDOW * passed, self._budget)
         if self._daily.pause_ends is not None:
             self.inside += min(passed, round((self._daily.pause_ends - self._now) / WINDOW))
-        if found is None:
-            self._passed += len(seen)
+        began, self._passed = self._now + WINDOW * (passed - 1), self._passed + passed
+        if found is None or gone:
             self._daily.step(None, self._now, again=False)
-            after.excuses[0] = self.past.excuses[0]  # carried on to here
-            self.past = after
-            return len(seen)
-        first = found + 1
-        if gone:
-            self._passed += first
-            self._daily.step(None, self._now, again=False)
-            self.past = replay.nothing()
-            self.past.excuses[0] = excuse
-            return first
-        self.past = replay.judge([seen[:first]], self.past)[1]
-        began = self._start + WINDOW * (self._passed + found)
+            self.past = replay.nothing() if gone else after
+            self.past.excuses[0] = excuse  # carried on to here
+            return passed
+        self.past = replay.judge([seen[:passed]], self.past)[1]
         self._watch = replay.watch(self._alarm, self.past, seen.weights[found], began, self._patience)
-        self._passed += first
         self._daily.step(None, began, again=False)
         paused = self._daily.since
         self._daily.step(self._now, self._now, again=self._alarm.again)
@@ -166,7 +157,7 @@ class Course:
         if self._daily.since != paused:
             self.alarms.append(blame(ratios, found, replay))
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
-        return first
+        return passed
 
     def _end(self, replay: Replay, seen: Evidence) -> int:
         assert self._watch is not None
