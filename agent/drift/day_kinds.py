@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,6 @@ from agent.drift.contexts import HOURS, hour_of
 _DAY = 86400.0
 _FIRST_MONDAY = 4  # days after 1970-01-01
 _WEEKEND_FROM = 5
-_WEEK = 7 * HOURS
 _ENOUGH = 2  # days
 
 
@@ -28,15 +29,19 @@ def kind_key(moment: float, utc_offset: float) -> int:
     return HOURS * int(weekend(moment, utc_offset)) + hour_of(moment)
 
 
-def kinds_seen(start: float, end: float, utc_offset: float) -> NDArray[np.bool_]:
-    """Which hours of the day (UTC) a recording from `start` to `end` saw enough of: weekdays and weekends, (24, 2).
+def hours_between(start: float, end: float) -> range:
+    """The hours since 1970 that lie between two Unix times, those that do in part as well."""
+    return range(int(start // 3600), int(-(-end // 3600)))
+
+
+def kinds_seen(hours: Iterable[int], utc_offset: float) -> NDArray[np.bool_]:
+    """Which hours of the day (UTC) one that saw `hours` (since 1970) saw enough of: weekdays and weekends, (24, 2).
 
     Enough are two days, or one where that is all that it has of that hour: a single Friday among weekends is a third of
     what is normal then, and no working day is like that. An hour counts for the one before and after it as well.
     """
     days = np.zeros((HOURS, 2), dtype=np.int64)
-    first = int(start // 3600)
-    for hour in range(first, min(int(-(-end // 3600)), first + _WEEK)):  # a week has seen all there is
+    for hour in hours:
         middle = 3600.0 * hour + 1800.0
         days[hour_of(middle), int(weekend(middle, utc_offset))] += 1
     near = np.maximum(days, np.maximum(np.roll(days, 1, axis=0), np.roll(days, -1, axis=0)))

@@ -24,6 +24,7 @@ from agent.core.arrays import array, numbers
 from agent.core.kll import Sketch
 from agent.core.untrusted import BadInput, take_list, take_number, take_object
 from agent.drift.contexts import hour_of
+from agent.drift.day_kinds import hours_between
 from agent.drift.evidence import UsualWindow, log_steps, look
 from agent.drift.recording import KEPT_ITEMS
 from agent.drift.reference import HourNormal, Reference
@@ -172,7 +173,15 @@ def renew(reference: Reference, hours: Iterable[NormalHour], now: float, utc_off
             utc_offset=utc_offset,
         ),
         hours=normal,
+        seen=_seen(reference, taken, start),
     )
+
+
+def _seen(reference: Reference, taken: Sequence[NormalHour], start: float) -> tuple[int, ...]:
+    """The hours since 1970 that a reference from `start` on rests on, with those `taken` in."""
+    before = reference.seen or hours_between(reference.origin.start, reference.origin.end)
+    every = {*before, *(int(each.start // HOUR_SECONDS) for each in taken)}
+    return tuple(sorted(hour for hour in every if hour >= start // HOUR_SECONDS))
 
 
 def _renewed(normal: HourNormal, hour: NormalHour, share: float, class_ids: Sequence[int]) -> HourNormal:

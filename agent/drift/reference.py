@@ -17,7 +17,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.kll import Sketch
 from agent.drift.calibrate import LEAST_BLOCKS, Calibration, HeldOut, assumed, calibrate
 from agent.drift.contexts import HOURS, Context, Contexts, overall_spread
-from agent.drift.day_kinds import kinds_seen
+from agent.drift.day_kinds import hours_between, kinds_seen
 from agent.drift.evidence import UsualWindow
 from agent.drift.recording import KEPT_ITEMS, Recording, contexts_of, gather, hold_out, kept
 
@@ -64,8 +64,9 @@ class HourNormal:
 class Reference:
     """What is normal for one camera and model; `hours` by hour of day (UTC), at least one.
 
-    `any_hour` says that it has no time of day (made from images) and serves for all. `provisional` is true where
-    it covers less than a day, or its limits are assumed instead of learnt.
+    `any_hour` says that it has no time of day (made from images) and serves for all. `seen` are the hours since 1970
+    that it rests on, empty where only its start and end are known. `provisional` is true where it covers less than a
+    day, or its limits are assumed instead of learnt.
     """
 
     origin: Origin
@@ -75,6 +76,7 @@ class Reference:
     usual_boxes: float
     calibration: Calibration
     any_hour: bool
+    seen: tuple[int, ...] = ()
 
     @property
     def provisional(self) -> bool:
@@ -108,7 +110,8 @@ class Reference:
         """Which hours of the day it saw enough of on weekdays and on weekends, (24, 2); all where it has no hours."""
         if self.any_hour:
             return np.ones((HOURS, 2), dtype=np.bool_)
-        return kinds_seen(self.origin.start, self.origin.end, self.origin.utc_offset)
+        hours = self.seen or hours_between(self.origin.start, self.origin.end)
+        return kinds_seen(hours, self.origin.utc_offset)
 
     def contexts(self) -> Contexts:
         """What judging needs of `hours`."""
@@ -214,6 +217,7 @@ def build(
         usual_boxes=gathered.usual_boxes,
         calibration=_calibration(held, len(blocks)),
         any_hour=False,
+        seen=tuple(blocks),
     )
 
 

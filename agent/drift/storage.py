@@ -46,6 +46,7 @@ LONGEST_WINDOW = 604_800.0
 MOST_CLASSES = 1_000_000
 MOST_COUNT = 2**53
 _LONGEST_WORD = 128
+_MOST_SEEN = 50_000  # hours: more than a recording has windows
 _DEEPEST = 8
 
 
@@ -70,6 +71,7 @@ def body_of(reference: Reference) -> dict[str, Any]:
         },
         "hours": {str(hour): _hour_body(normal) for hour, normal in sorted(reference.hours.items())},
         "calibration": calibration_body(reference.calibration),
+        "seen": list(reference.seen),
     }
 
 
@@ -144,6 +146,7 @@ def _reference(body: Mapping[str, Any]) -> Reference:
         usual_boxes=take_number(body, "usual_boxes", minimum=0.0, maximum=HUGE),
         calibration=calibration_of(take_object(body, "calibration"), features, len(class_ids)),
         any_hour=take_flag(body, "any_hour"),
+        seen=_seen(body),
     )
 
 
@@ -183,6 +186,16 @@ def _class_ids(body: Mapping[str, Any]) -> tuple[int, ...]:
     if len(set(ids)) != len(ids):
         raise BadInput("`class_ids` names a class twice")
     return ids
+
+
+def _seen(body: Mapping[str, Any]) -> tuple[int, ...]:
+    """The hours that a reference rests on; an earlier version wrote none."""
+    if "seen" not in body:
+        return ()
+    hours = take_integers(body, "seen", longest=_MOST_SEEN, minimum=0, maximum=int(LATEST // 3600))
+    if hours != sorted(set(hours)):
+        raise BadInput("`seen` is out of order")
+    return tuple(hours)
 
 
 def _hours(body: Mapping[str, Any], features: int, classes: int) -> dict[int, HourNormal]:

@@ -32,7 +32,8 @@ def test_replay_is_the_judge(weather, factors, moved, later):
     stream = Stream(spec, 1)
     made = references(stream, (1,))[1]
     start, end = made.origin.start - later * DAY, made.origin.end - later * DAY
-    made = replace(made, origin=replace(made.origin, start=start, end=end))
+    hours = tuple(hour - round(later * DAY / 3600.0) for hour in made.seen)
+    made = replace(made, origin=replace(made.origin, start=start, end=end), seen=hours)
     replay = Replay(made, utc_offset=lambda _: moved)
     replay.new_days = first_days(spec.features)
     assert replay.calibration.refinement.loadings.any() == factors

@@ -193,3 +193,15 @@ def test_what_is_damaged_is_refused(damage):
     damage(state)
     with pytest.raises(ValueError, match=r"`|sketch"):
         NormalHours.restore(state, len(NAMES))
+
+
+def test_what_it_rests_on_are_the_hours_taken_in_and_none_between(day_reference, camera):
+    """A weekend in alarm was not seen, although the days before and after it were."""
+    hours = [*a_day(2, camera(5)), *a_day(9, camera(6))]
+    made = renew(day_reference, hours, hours[-1].start + DAY, 0.0)
+    first = int((MIDNIGHT + 2 * DAY) // HOUR_SECONDS)
+    assert made.seen == (*day_reference.seen, *range(first, first + 24), *range(first + 168, first + 192))
+    later = a_day(40, camera(7))
+    assert (
+        min(renew(made, later, later[-1].start + DAY, 0.0).seen) >= (MIDNIGHT + 13 * DAY) // HOUR_SECONDS - 24
+    )

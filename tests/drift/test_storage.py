@@ -29,6 +29,12 @@ def test_a_stored_reference_gives_exactly_the_same_verdicts(day_reference, text,
         assert first.judge(window, window.end) == second.judge(window, window.end)
 
 
+def test_one_of_an_earlier_version_has_seen_all_between_its_start_and_end(day_reference, text):
+    older = from_json(forged(text, lambda body: body.pop("seen")))
+    assert older.seen == ()
+    assert older.kinds_seen().tolist() == day_reference.kinds_seen().tolist()
+
+
 def test_it_is_small(text):
     assert len(text) < 150_000  # 5 features, 24 hours
 
@@ -139,6 +145,12 @@ def forged(text, change):
         lambda body: body["calibration"].update(offset=numbers(np.full((3, 5), 1e300))),
         lambda body: body["calibration"].update(offset="A" * 5_000_000),
         lambda body: body["usual"].update(counts=numbers(np.full(5, -1.0))),
+        lambda body: body.update(seen=[7, 3]),
+        lambda body: body.update(seen=[3, 3]),
+        lambda body: body.update(seen=[-1]),
+        lambda body: body.update(seen=[2**62]),
+        lambda body: body.update(seen="all"),
+        lambda body: body.update(seen=list(range(100_000))),
     ],
 )
 def test_what_no_reference_can_hold_is_refused_though_the_checksum_fits(text, change):
