@@ -277,6 +277,9 @@ def _list(args: argparse.Namespace) -> int:
     for camera in live:
         if camera["recording"]:
             print(f"camera {camera['camera']}: {_progress(camera)}")
+        if growing := camera.get("growing"):  # an older agent gives none
+            of = duration(growing["length"])
+            print(f"camera {camera['camera']}: growing, {duration(growing['covered'])} of {of} judged normal")
         if camera["problem"]:
             print(f"camera {camera['camera']}: not judged: {camera['problem']}")
     return 0
@@ -288,6 +291,8 @@ def _remarks(version: dict[str, Any]) -> str:
     remarks = ["provisional"] if version["provisional"] else []
     if accepted := version.get("accepted"):
         remarks.append(f"accepted from {stamp(accepted['since'])} by {accepted['by']}, of {accepted['base']}")
+    if grown_from := version.get("grown_from"):
+        remarks.append(f"grown from {grown_from}")
     return ", ".join(remarks)
 
 

@@ -268,7 +268,8 @@ class DriftSettings:
     living_reference: bool = setting(
         True,
         doc="Update a finished reference day by day with what was judged normal; slow changes are "
-        "reported as creep.",
+        "reported as creep. One of less than a week is built anew of longer recordings of what was judged "
+        "normal, until its limits rest on a week.",
     )
     learn_share: float = setting(
         0.1,

@@ -72,6 +72,14 @@ class ClassMix:
         found = _independent(seen.sum(axis=1), self.overdispersion[hours]) / usual
         return np.asarray(np.where(_known(seen, normal), found, 0.0))
 
+    def shown(
+        self, counts: NDArray[np.float64], shares: NDArray[np.float64], hour: int, usual_boxes: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Evidence (1, C) of one window with boxes `counts` (K+1,), and with what weight a change shows, alike."""
+        where = counts[None], shares[None], np.array([hour])
+        evidence = self.evidence(*where)
+        return evidence, np.broadcast_to(self.weights(*where, usual_boxes)[:, None], evidence.shape)
+
     def filters(self, longest: int) -> NDArray[np.float64]:
         """Filters (1, C, J, K) that make scores out of a fading memory (1, C, K)."""
         return matched_filters(self.noise, longest) / self.size[..., None]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import restore_kept, take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
-from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS, Expected, hour_of
 from agent.drift.daily import Daily
 from agent.drift.day_kinds import kind_key, why_unseen
@@ -59,9 +58,11 @@ class DriftJudge:
         *,
         utc_offset: Callable[[float], float] | None = None,
         after: DriftJudge | None = None,
+        grown: bool = False,
     ) -> None:
         """`utc_offset` gives the seconds that local time is ahead of UTC at a Unix time; without it, clocks stay as
-        they were in the reference. Light is followed from where the judge before, `after`, saw it last."""
+        they were in the reference. Light is followed from where the judge before, `after`, saw it last; where the
+        reference has `grown` from that judge's, what has become familiar stays so, and raised limits stay raised."""
         self.reference, self._utc_offset = reference, utc_offset
         self._contexts = reference.contexts()
         self._minutes = reference.origin.window_seconds / 60.0
@@ -75,6 +76,10 @@ class DriftJudge:
         self._kinds_seen, self._new_days = reference.kinds_seen(), NewDays()
         self._seen_light, self._gap = SeenLight(reference), 1.0
         self._light: LightFollower = after._light.onward() if after else LightFollower()
+        if after is not None and grown:
+            known = after.reference.calibration.refinement, reference.calibration.refinement
+            self._passing = after._passing.converted(*known)
+            self._patience, self._new_days = after._patience, after._new_days
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
@@ -153,10 +158,10 @@ class DriftJudge:
             refined = refinement(large[0], evidence.trust[0], fit.hours)
         filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
-        if reference.calibration.mix is not None:
-            self._shown[Of.CLASSES] = self._mix_shown(
-                reference.calibration.mix, window, counts, expected, trust
-            )
+        if (mix := reference.calibration.mix) is not None:
+            at = hour_of(window.start)
+            mixed, shows = mix.shown(counts, expected.shares, at, reference.usual_boxes)
+            self._shown[Of.CLASSES] = Shown(evidence=trust * mixed, weight=trust * shows)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         tried = [] if self._retrial is None or self._retrial.day.found else [self._retrial.anew]
         for each in (self._remembered, *tried):
@@ -170,20 +175,6 @@ class DriftJudge:
         self._patience.rest(gap * reference.origin.window_seconds, self._budget)
         self._last_end, self._gap = window.end, gap
         return expected
-
-    def _mix_shown(
-        self,
-        mix: ClassMix,
-        window: WindowSketch,
-        counts: NDArray[np.float64],
-        expected: Expected,
-        trust: float,
-    ) -> Shown:
-        """What a window with boxes `counts` (K+1,) shows of the class mix."""
-        where = counts[None], expected.shares[None], np.array([hour_of(window.start)])
-        evidence = trust * mix.evidence(*where)
-        weight = trust * mix.weights(*where, self.reference.usual_boxes)
-        return Shown(evidence=evidence, weight=np.broadcast_to(weight[:, None], evidence.shape))
 
     def _passed(self, window: WindowSketch, moment: float) -> Elapsed:
         origin = self.reference.origin

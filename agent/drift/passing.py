@@ -19,6 +19,7 @@ from agent.core.arrays import array, numbers
 from agent.core.untrusted import take_integer
 from agent.drift.alarm import CALM
 from agent.drift.excursions import ALIKE, Excursions, cosine
+from agent.drift.refine import Refinement
 from agent.drift.sketch import LATEST
 
 LONGEST_SECONDS = 86_400.0
@@ -90,6 +91,10 @@ class Passing:
             directions=np.concatenate([excursions.directions, [each.direction for each in familiar]]),
             spans=np.concatenate([excursions.spans, [each.span for each in familiar]]),
         )
+
+    def converted(self, before: Refinement, to: Refinement) -> Passing:
+        """These, of a judge whose evidence was refined by what was `before`, for one by another."""
+        return Passing([replace(each, direction=before.converted(each.direction, to)) for each in self.kept])
 
     def _alike(self, direction: NDArray[np.float64]) -> int | None:
         if not self.kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,13 @@ class RecordedHour:
     classes: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
 
+    def merge(self, sketches: Iterable[Sketch], classes: Mapping[int, int], seconds: float) -> None:
+        """Add more of this hour."""
+        for sketch, more in zip(self.sketches, sketches, strict=True):
+            sketch.merge(more)
+        self.classes.update(classes)
+        self.seconds += seconds
+
 
 class Recording:
     """Windows of one camera, added in the order of time; kept as sixteen numbers a feature and window.
@@ -56,15 +63,23 @@ class Recording:
         number = int(window.start // BLOCK_SECONDS)
         if number not in self.blocks:
             self.blocks[number] = RecordedHour([Sketch() for _ in self.features])
-        block = self.blocks[number]
-        for sketch, more in zip(block.sketches, window.sketches, strict=True):
-            sketch.merge(more)
-        block.classes.update(window.classes)
-        block.seconds += window.seconds
+        self.blocks[number].merge(window.sketches, window.classes, window.seconds)
         self.looks.append(look(window))
         self.starts.append(window.start)
         self.seconds.append(window.seconds)
         self.classes.append(dict(window.classes))
+
+    def join(self, later: Recording) -> None:
+        """Add the windows of a recording of the same camera and features that began after this one ended."""
+        for number, block in later.blocks.items():
+            if number in self.blocks:
+                self.blocks[number].merge(block.sketches, block.classes, block.seconds)
+            else:
+                self.blocks[number] = block
+        self.looks += later.looks
+        self.starts += later.starts
+        self.seconds += later.seconds
+        self.classes += later.classes
 
     @property
     def covered(self) -> float:

@@ -96,6 +96,10 @@ class Refinement:
         shared = np.einsum("afr,ar...->af...", self.loadings * self.unit[..., None], factors)
         return np.asarray(own + shared, dtype=np.float64)
 
+    def converted(self, sizes: NDArray[np.float64], to: Refinement) -> NDArray[np.float64]:
+        """A change (3, F + R) in usual sizes as what it is `to` another refinement of the same features."""
+        return np.asarray(to._separated(self.of_features(sizes * self.units)) / to.units, dtype=np.float64)
+
     def _centred(
         self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
     ) -> NDArray[np.float64]:

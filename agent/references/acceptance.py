@@ -153,6 +153,7 @@ def take_in(
         embedding=base.embedding.widened(mean, embeddings),
         accepted=accepted,
         lived=None,
+        grown_from="",
     )
 
 

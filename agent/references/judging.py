@@ -51,11 +51,7 @@ class WindowJudging:
         self._stored = stored
         if stored is not None and before is not None and stored.id == before.id:
             return True
-        self._judge = (
-            DriftJudge(stored.reference, self._budget, utc_offset=clock.utc_offset, after=judge)
-            if stored
-            else None
-        )
+        self._judge = self._judge_by(stored, judge) if stored else None
         self._frames = FrameMonitor(stored)
         self._causes.reference(stored)
         if stored and stored.lived and self._judge and judge and stored.lived.before == judge.reference.id:
@@ -64,6 +60,12 @@ class WindowJudging:
             return True
         self.verdict, self._course = None, AlarmCourse()
         return before is None
+
+    def _judge_by(self, stored: StoredReference, before: DriftJudge | None) -> DriftJudge:
+        grown = before is not None and stored.grown_from == before.reference.id
+        return DriftJudge(
+            stored.reference, self._budget, utc_offset=clock.utc_offset, after=before, grown=grown
+        )
 
     def judge(self, window: SampledWindow, now: float) -> list[Observation]:
         """Judge a closed window at `now` (Unix time); its observations, none without a reference."""

@@ -1,6 +1,7 @@
 """The drift monitor of one camera: samples its frames, records and renews its reference, judges its windows by it.
 
     no reference ──(auto_reference, or requested)──▶ recording ──▶ provisional, renewed as it goes on ──▶ final
+    a final one of less than a week ──(days that were judged normal)──▶ a longer one (growing.py)
     another model's ──(the new one is run on its kept frames)──▶ provisional (carried.py)
     any reference ──(an operator accepts what was seen since a moment)──▶ one that takes it in (acceptance.py)
 
@@ -25,10 +26,11 @@ from agent.drift.advice import Situation
 from agent.drift.sketch import WIRE_ITEMS, WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, AcceptanceRequest
-from agent.references.carried import Carry, carriable
+from agent.references.carried import CarryingOver, CarryOver, Submit
 from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
+from agent.references.growing import Growing, Growth
 from agent.references.in_force import VersionInForce, always
 from agent.references.judging import WindowJudging
 from agent.references.living import HourRenewal, Living, creep_observations, crept
@@ -42,10 +44,6 @@ from agent.references.stored import Accepted, StoredReference
 from agent.references.writer import ReferenceWriter
 
 log = structlog.get_logger("vedette.drift")
-
-Submit = Callable[[Callable[[], None]], None]
-CarryOver = Callable[[Carry, Callable[[StoredReference], None]], None]
-"""Asks for the provisional reference of another model, which is handed over in another thread."""
 
 Judged = tuple[dict[str, object], list[Observation]]
 """Fields for the camera's summary, and observations for the rules."""
@@ -76,8 +74,10 @@ class DriftMonitor:
         self._judging = WindowJudging(subject.camera, causes, settings.false_alarms_per_month)
         self._acceptance = Acceptance()
         self._living = Living(enabled=settings.living_reference)
-        self._carry = carry
-        self._carry_from: StoredReference | None = None
+        self._growing = Growing(subject, store, writer, enabled=settings.living_reference)
+        self._carrying_over = CarryingOver(
+            subject, store, writer, carry=carry, submit=submit, in_force=self._carried
+        )
         self._problem, self._version = "", VersionInForce(store, subject.camera)
         self._taking_in = False
         self._saving = StateSaving(
@@ -88,6 +88,7 @@ class DriftMonitor:
             recording=self._recording,
             acceptance=self._acceptance,
             living=self._living,
+            growing=self._growing,
         )
         self.restart()
 
@@ -97,10 +98,10 @@ class DriftMonitor:
         self._judging.restore(self._store)
         self._acceptance.restore(self._store, self.subject)
         self._living.restore(self._store, self.subject.camera, self.stored)
+        self._growing.restore(self.stored)
         self._resume_recording()
         self._follow_reference(now)
-        if self.stored is None and (other := carriable(self._store, self.subject)) is not None:
-            self._carry_from = other
+        if self.stored is None and (other := self._carrying_over.begin()) is not None:
             self.causes.hold(other)
 
     # -- frames and windows -----------------------------------------------------------------------------
@@ -114,8 +115,7 @@ class DriftMonitor:
         """Sample a frame."""
         self._sampler.add(result)
         self.causes.frame(result.frame)
-        if self._carry_from is not None:
-            self._ask_to_carry(self._carry_from, result)
+        self._carrying_over.frame(result)
 
     def close(self, summary: CameraSummary, now: float) -> Judged:
         """Close the window, at `now` (steady time): publish its sketches when they are due, record and judge it.
@@ -151,9 +151,12 @@ class DriftMonitor:
         observations = self._judging.judge(window, now)
         self._acceptance.add(window, alarmed=alarmed)
         self._living.add(window, self._judging.verdict, self.stored)
+        on = self._judging.alarm_since is not None
+        self._growing.add(window, self._judging.verdict, self.stored, alarmed=on)
         if not alarmed and self.stored is not None and not self._taking_in:
             continued = self._acceptance.continued(self.stored, window.sketch.end)
-            self._take_in(continued or self._living.due(window.sketch.end), now)
+            grown = continued or self._growing.due(self.stored)
+            self._take_in(grown or self._living.due(window.sketch.end), now)
         if self._judging.alarm_since != since:
             self._saving.save(self.stored, now)
         else:
@@ -238,6 +241,7 @@ class DriftMonitor:
             "problem": self._problem,
             "reference": None if self.stored is None else self.stored.about(),
             "recording": self._recording.about(),
+            "growing": self._growing.about(self.stored),
         }
 
     def situation(self, now: float) -> Situation:
@@ -290,6 +294,7 @@ class DriftMonitor:
         self.stored = stored
         if not self._judging.use(stored):
             self._living.discard()
+        self._growing.follow(stored)
 
     def _build(self, now: float, *, final: bool) -> None:
         """Have the writer make a reference of what is recorded; the recording stays until that is done."""
@@ -308,38 +313,24 @@ class DriftMonitor:
                 whole, offset = ReferenceRecorder.from_text(text), clock.utc_offset(now)
                 made = whole.make(now, final=final, utc_offset=offset)
                 version = self._version.put(made, replaces=replaces, still=still)
+                kept = final and version.id == made.id and self._growing.keep_first(whole, text)
                 if final:
                     store.delete(camera, RECORDING)
             except Exception:
                 self._submit(lambda: self._recording.not_built(recorder))
                 raise
-            self._submit(lambda: self._built(version.id, recorder, final=final))
+            self._submit(lambda: self._built(version.id, recorder, final=final, kept=kept))
 
         self._writer.ask(f"build the reference of camera {camera}", build)
 
-    def _built(self, id: str, recorder: ReferenceRecorder, *, final: bool) -> None:
+    def _built(self, id: str, recorder: ReferenceRecorder, *, final: bool, kept: bool) -> None:
         self._recording.built(recorder, final=final)
         is_news = final or self.stored is None  # an automatic one is renewed every hour of its first day
+        if kept:
+            self._growing.begin(recorder)
         self._load()
         line = log.info if is_news else log.debug
         line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)
-
-    def _ask_to_carry(self, base: StoredReference, result: FrameResult) -> None:
-        """Once the first frame of this model is there: it has the camera's scope."""
-        self._carry_from = None
-        wanted = Carry(self.subject, base, result.frame.scope)
-        self._carry(wanted, lambda made: self._submit(lambda: self._put_carried(made)))
-
-    def _put_carried(self, made: StoredReference) -> None:
-        """Put a provisional reference in force, unless one was recorded meanwhile."""
-        camera, store, subject = self.subject.camera, self._store, self.subject
-
-        def put() -> None:
-            if choose(store, subject)[0] is None:
-                version = store.put(camera, made)
-                self._submit(lambda: self._carried(version.id))
-
-        self._writer.ask(f"keep the provisional reference of camera {camera}", put)
 
     def _carried(self, id: str) -> None:
         self._load()
@@ -351,7 +342,7 @@ class DriftMonitor:
             made_of="kept frames",
         )
 
-    def _take_in(self, request: AcceptanceRequest | HourRenewal | None, now: float) -> None:
+    def _take_in(self, request: AcceptanceRequest | HourRenewal | Growth | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
         stored, camera, store, still = self.stored, self.subject.camera, self._store, self._version.still()
         if request is None or stored is None or self._taking_in:
@@ -374,9 +365,16 @@ class DriftMonitor:
         self._taking_in = False
         if id:
             self._load()
-            renewed = self.stored is not None and self.stored.lived is not None  # every day: no news
-            line = log.debug if renewed else log.info
-            line("reference in force", camera=self.subject.camera, reference=id, accepted=not renewed)
+            stored = self.stored
+            how = (
+                "lived"
+                if stored and stored.lived
+                else "grown"
+                if stored and stored.grown_from
+                else "accepted"
+            )
+            line = log.debug if how == "lived" else log.info  # every day: no news
+            line("reference in force", camera=self.subject.camera, reference=id, **{how: True})
 
     # -- across restarts --------------------------------------------------------------------------------
 

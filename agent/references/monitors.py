@@ -27,10 +27,11 @@ from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.sketch import WIRE_ITEMS
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.accuracy_monitor import Ask
+from agent.references.carried import CarryOver, Submit
 from agent.references.causes import CameraCauses, Learn
 from agent.references.comparison import compare_feature
 from agent.references.frame_store import FrameStore, Hidden
-from agent.references.monitor import CarryOver, DriftMonitor, Submit
+from agent.references.monitor import DriftMonitor
 from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, StoreRequests

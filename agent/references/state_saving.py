@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from agent.references.acceptance import Acceptance
+from agent.references.growing import Growing
 from agent.references.judging import WindowJudging
 from agent.references.living import Living
 from agent.references.recorder import Subject
 from agent.references.reference_recording import ReferenceRecording
-from agent.references.store import JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
+from agent.references.store import GROWING, JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
 from agent.references.stored import StoredReference
 from agent.references.writer import ReferenceWriter
 
@@ -34,14 +35,11 @@ class StateSaving:
         recording: ReferenceRecording,
         acceptance: Acceptance,
         living: Living,
+        growing: Growing,
     ) -> None:
         self._subject, self._store, self._writer = subject, store, writer
-        self._judging, self._recording, self._acceptance, self._living = (
-            judging,
-            recording,
-            acceptance,
-            living,
-        )
+        self._judging, self._recording, self._acceptance = judging, recording, acceptance
+        self._living, self._growing = living, growing
         self._saved_at: float | None = None
         self._recording_saved_at: float | None = None
         self._recent_saved_at: float | None = None
@@ -60,7 +58,9 @@ class StateSaving:
         """Have what was judged by `stored` written now, and all else that is due."""
         self._saved_at = now
         recorder, written = self._recording.recorder, {JUDGE: self._judging.to_text()}
-        written[LIVING] = self._living.text_if_due(stored, now, always=self._recording_saved_at is None)
+        always = self._recording_saved_at is None
+        written[LIVING] = self._living.text_if_due(stored, now, always=always)
+        written[GROWING] = self._growing.text_if_due(stored, now, always=always)
         if _is_due(self._recent_saved_at, now, SAVE_RECENT_SECONDS):
             self._recent_saved_at = now
             written[RECENT] = self._acceptance.to_text(self._subject)

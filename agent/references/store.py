@@ -27,8 +27,9 @@ LARGEST_RECORDING = 256 * 1024 * 1024
 
 CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
 RECENT, CHANGES, LIVING = "recent.json", "changes.json", "living.json"
-SIGNATURES = "signatures.json"
-PACKED = frozenset({RECORDING, JUDGE, RECENT, LIVING})
+SIGNATURES, GROWING = "signatures.json", "growing.json"
+DAYS = tuple(f"day-{number}.json" for number in range(1, 9))
+PACKED = frozenset({RECORDING, JUDGE, RECENT, LIVING, GROWING, *DAYS})
 """Written again and again: as gzip, NAME.gz, a third of the bytes. Those of an earlier version are read as they are."""
 
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
@@ -179,7 +180,7 @@ class ReferenceStore:
     # -- what else lies beside them ---------------------------------------------------------------------
 
     def write(self, camera: str, name: str, text: str) -> None:
-        """Write RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES."""
+        """Write one of the files that are no versions."""
         path = self.folder(camera) / name
         if name not in PACKED:
             self._write(path, text.encode())
@@ -188,7 +189,7 @@ class ReferenceStore:
         path.unlink(missing_ok=True)
 
     def read(self, camera: str, name: str) -> str | None:
-        """Read RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES; None where it is not there."""
+        """Read one of the files that are no versions; None where it is not there."""
         path = self.folder(camera) / name
         for place in (path, _packed(path)):
             if place.is_symlink():
@@ -198,7 +199,7 @@ class ReferenceStore:
         return _unpacked(_packed(path)) if _packed(path).exists() else None
 
     def delete(self, camera: str, name: str) -> None:
-        """Delete RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES."""
+        """Delete one of the files that are no versions."""
         path = self.folder(camera) / name
         path.unlink(missing_ok=True)
         _packed(path).unlink(missing_ok=True)

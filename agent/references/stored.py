@@ -103,7 +103,7 @@ class StoredReference:
     `low`, `high` (F,) float32 are the 0.1 % and 99.9 % quantiles of each feature's frames, NaN where never seen;
     `embedding` knows the embeddings. `made_by` is one of MADE_BY; `final` is False for what is renewed while its
     recording goes on. `accepted` is what an operator took into it since it was recorded, `lived`
-    what it took in by itself.
+    what it took in by itself, and `grown_from` the id of the shorter one that it took the place of by itself.
     """
 
     reference: Reference
@@ -114,6 +114,7 @@ class StoredReference:
     final: bool
     accepted: Accepted | None = None
     lived: Lived | None = None
+    grown_from: str = ""
 
     @property
     def id(self) -> str:
@@ -139,7 +140,8 @@ class StoredReference:
 
     def _taken_in(self) -> dict[str, Any]:
         taken = {"accepted": self.accepted, "lived": self.lived}
-        return {name: asdict(what) for name, what in taken.items() if what is not None}
+        grown = {"grown_from": self.grown_from} if self.grown_from else {}
+        return {**{name: asdict(what) for name, what in taken.items() if what is not None}, **grown}
 
     def to_text(self) -> str:
         """As one JSON object: the reference's own, and `frames`."""
@@ -180,6 +182,7 @@ class StoredReference:
                 if "accepted" in frames
                 else None,
                 lived=Lived.from_body(take_object(frames, "lived")) if "lived" in frames else None,
+                grown_from=printable(take_text(frames, "grown_from", "", longest=64)),
             )
         except BadInput as error:
             raise ReferenceMismatch(f"the reference is damaged: {error}; record a new one") from None

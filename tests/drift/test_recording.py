@@ -84,3 +84,20 @@ def test_what_repeats_every_day_is_held_out_as_it_is_judged_later():
     noon = 12 * 3600.0 + 60.0
     [fit] = weigh_nearest(gathered.looks[:1], made.contexts(), noon, gathered.usual, Elapsed())
     assert held.aspects[held.hours == 12] == pytest.approx(fit.evidence.aspects.repeat(24, axis=0), abs=0.02)
+
+
+def test_two_recordings_joined_are_one(camera):
+    """The first ends within an hour that the second goes on with."""
+    source, names = camera(4), ("brightness", "sharpness", "boxes", "confidence", "constant")
+    whole, first, second = (Recording(names) for _ in range(3))
+    for number, window in enumerate(source.windows(150)):
+        whole.add(window)
+        (first if number < 70 else second).add(window)
+    first.join(second)
+    assert (first.starts, first.seconds, first.classes) == (whole.starts, whole.seconds, whole.classes)
+    assert first.covered == whole.covered
+    assert list(first.blocks) == list(whole.blocks)
+    for number, block in whole.blocks.items():
+        joined = first.blocks[number]
+        assert (joined.classes, joined.seconds) == (block.classes, block.seconds)
+        assert [each.count for each in joined.sketches] == [each.count for each in block.sketches]

@@ -94,3 +94,13 @@ def test_without_learning_only_features_are_bounded():
     plain = nothing_learnt(np.zeros((3, 2)), np.full((3, 2), 6.0))
     assert plain.bound == UNBOUNDED
     assert plain(np.full((3, 2), 9.0), np.ones((3, 2)), 0) == pytest.approx(np.full((3, 2), 6.0))
+
+
+def test_a_change_by_one_refinement_is_the_same_change_by_another(shared):
+    """A reference has grown: what has become familiar is known by the sizes and factors of the shorter one."""
+    before, to = learnt(shared), learnt(2.0 * shared[: WINDOWS // 2].repeat(2, axis=0) + noise(9))
+    change = np.zeros(before.units.shape)
+    change[0, 1], change[0, FEATURES], change[1, 6] = 3.0, -2.0, 1.0
+    again = before.converted(change, to)
+    assert to.of_features(again * to.units) == pytest.approx(before.of_features(change * before.units))
+    assert to.converted(again, to) == pytest.approx(again)

@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.references.acceptance import Acceptance
+from agent.references.growing import Growing
 from agent.references.judging import WindowJudging
 from agent.references.living import Living
 from agent.references.reference_recording import ReferenceRecording
@@ -43,6 +44,7 @@ class Kept:
             recording=self.recording,
             acceptance=self.acceptance,
             living=Living(enabled=True),
+            growing=Growing(SUBJECT, room.store, room.writer, enabled=False),
         )
 
     def minutes(self, begin, count):
