@@ -32,7 +32,7 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
-from agent.drift.excursions import ALIKE, cosine
+from agent.drift.excursions import ALIKE, LATELY, at_least, cosine, parts_of
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
 from agent.drift.pairs import SCALES as PAIR_SCALES
@@ -116,7 +116,7 @@ class Reached:
 class Alarm:
     """The state: `since` is None while off. `level` (A, C) is the change noted when it was `noted_at` windows old, and
     `memory` (A, C, K) what was seen of it until now: it is `age` windows old, of which each column has `seen` (A, C).
-    `whole` (3, C) is by how much all columns of features were off then, those that did not change by chance.
+    `whole` (3, C) is in which direction all columns of features were off then, and how far at most.
 
     `lulls` are those of the change, also where it is raised `again` by the like of the change `before` (3, C).
 
@@ -195,7 +195,10 @@ class Alarm:
         before = answer * (whole if self.level is None else self.level)
         if (changed & judged).any():
             self.level = np.where(changed, whole, 0.0)
-            self.whole = whole if self.of is Of.FEATURES else self.whole
+            if self.of is Of.FEATURES:
+                seen = self.memory[..., LATELY] if self.whole is None else self.whole
+                parts = parts_of(scores) | (self.before != 0.0 if self.before is not None else False)
+                self.whole = at_least(np.where(parts, whole, 0.0), seen)
         return float((scores * before).sum() / max(float(np.linalg.norm(before)), 1e-12))
 
     def raise_by_distance(self, now: float, reached: Reached) -> None:
@@ -230,6 +233,8 @@ class Alarm:
             return False
         whole = shown.evidence / np.where(says, shown.weight, 1.0)
         self.memory = np.where(says[..., None], fade(self.memory, whole), self.memory)
+        if self.of is Of.FEATURES and self.whole is not None:
+            self.whole = at_least(self.whole, self.memory[..., LATELY])
         self.seen = self.seen + says
         self.age += 1
         sureness = self._sureness(says, gauge)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.untrusted import take_integer, take_number
-from agent.drift.memory import TIMES
+from agent.drift.memory import TIMES, fading_means
 
 CALM = 60
 """Windows between two excursions at least; nearer ones are one."""
@@ -30,6 +30,9 @@ NEARLY = 0.8
 
 ALIKE = 0.7
 """Cosine of two directions that are one and the same: half of the evidence is in that direction."""
+
+PART = 0.1
+"""Of the largest square: columns with less are no part of a change."""
 
 _LEAST_WINDOWS = 3  # that an excursion's direction is the mean of
 _LONGER, _LONGER_WINDOWS = 1.5, 5.0
@@ -45,24 +48,36 @@ DISTINCT = int(np.flatnonzero(TIMES == 16.0)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """What a judge has seen, in usual sizes: `memory` (3, C, K), and `changes` (3, C, J) that may have begun at each
+    age, of which `parts`, alike, are more than chance."""
+
+    memory: NDArray[np.float64]
+    changes: NDArray[np.float64]
+    parts: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Excursions:
-    """The largest excursions of a reference: `directions` (N, 3, C), their mean evidence from start to peak in usual
-    sizes; `spans` (N,), in how many windows each was near the limit.
+    """The largest excursions of a reference: `directions` (N, 3, C), the mean evidence from start to peak in usual
+    sizes, as far as a few windows went in it at most; `spans` (N,), in how many windows each was near the limit.
     """
 
     directions: NDArray[np.float64]
     spans: NDArray[np.float64]
 
-    def alike(self, memory: NDArray[np.float64]) -> int | None:
-        """The longest excursion that memory (3, C, K), in usual sizes, resembles on any time scale without being much
-        larger than it; None if there is none."""
+    def alike(self, seen: Seen) -> int | None:
+        """The longest excursion that what is `seen` resembles at any age without being much larger than it; None if
+        there is none."""
         if not len(self.spans):
             return None
         rows = self.directions.reshape(len(self.spans), -1)
-        seen = memory.reshape(-1, memory.shape[-1])
-        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(seen, axis=0)
-        cosines = (rows @ seen / np.maximum(lengths, 1e-9)).max(axis=1)
-        sizes = rows @ memory[..., LATELY].ravel() / np.maximum((rows**2).sum(axis=1), 1e-12)
+        changes, parts = (each.reshape(rows.shape[1], -1) for each in (seen.changes, seen.parts))
+        squares = changes**2
+        both = (squares * parts).sum(axis=0) + (rows != 0.0) @ np.where(parts, 0.0, squares)
+        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.sqrt(both)
+        cosines = (rows @ changes / np.maximum(lengths, 1e-9)).max(axis=1)
+        sizes = rows @ seen.memory[..., LATELY].ravel() / np.maximum((rows**2).sum(axis=1), 1e-12)
         found = np.where((cosines >= ALIKE) & (sizes <= _LARGER), self.spans, -1.0)
         return int(found.argmax()) if found.max() >= 0.0 else None
 
@@ -70,16 +85,31 @@ class Excursions:
         """How many windows what is like excursion `number` may be over a limit."""
         return _LONGER * float(self.spans[number]) + _LONGER_WINDOWS
 
-    def outgrown(self, number: int, memory: NDArray[np.float64]) -> bool:
-        """Whether what lately is in memory (3, C, K) is much larger than excursion `number` was."""
+    def outgrown(self, number: int, seen: Seen) -> bool:
+        """Whether what was lately `seen` is much larger than excursion `number` was."""
         direction = self.directions[number]
-        return float((memory[..., LATELY] * direction).sum()) > _LARGER * float((direction**2).sum())
+        return float((seen.memory[..., LATELY] * direction).sum()) > _LARGER * float((direction**2).sum())
 
 
 def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Of the angle between two directions of one shape; 0 where one of them is none."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float((one * other).sum()) / max(lengths, 1e-9)
+
+
+def parts_of(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which columns of scores (3, C, ...) are part of a change: chance moves each of seventy others a little."""
+    squares = scores**2
+    return np.asarray(squares >= np.maximum(PART * squares.max(axis=(0, 1)), 1e-30))
+
+
+def at_least(direction: NDArray[np.float64], *shown: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A `direction`, not 0, as far as what is `shown` went in it, and no shorter than it is; all of one shape.
+
+    Clouds are twice as far off in the shade as they are on the mean of an hour: no shade is larger than they were.
+    """
+    square = max(float((direction**2).sum()), 1e-30)
+    return np.asarray(direction * max(1.0, *(float((direction * each).sum()) / square for each in shown)))
 
 
 def no_excursions(columns: tuple[int, int]) -> Excursions:
@@ -98,16 +128,20 @@ def learn_excursions(ratios: NDArray[np.float64], evidence: NDArray[np.float64])
     found = no_excursions(evidence.shape[1:])
     if not runs:
         return found
-    peaks = [int(run[ratios[run].argmax()]) for run in runs]
     return Excursions(
-        directions=np.stack(
-            [
-                evidence[run[0] : max(peak + 1, run[0] + _LEAST_WINDOWS)].mean(axis=0)
-                for run, peak in zip(runs, peaks, strict=True)
-            ]
-        ),
+        directions=np.stack([_direction(evidence[run[0] :], ratios[run], run - run[0]) for run in runs]),
         spans=np.array([float(run.size) for run in runs]),
     )
+
+
+def _direction(
+    evidence: NDArray[np.float64], ratios: NDArray[np.float64], run: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of an episode with these `ratios` in the windows `run` of evidence (W, 3, C), the first of which is its first."""
+    mean = evidence[: max(int(run[ratios.argmax()]) + 1, _LEAST_WINDOWS)].mean(axis=0)
+    mean = np.where(parts_of(mean), mean, 0.0)
+    lasts = evidence[: int(run[-1]) + 1]
+    return at_least(mean, *fading_means(lasts, np.ones(len(lasts)), LATELY))
 
 
 @dataclass(slots=True)
@@ -120,20 +154,17 @@ class Excuse:
     calm: int = CALM
     lasted: float = 0.0
 
-    def step(self, over: bool, excursions: Excursions, memory: NDArray[np.float64]) -> bool:
-        """One more window, with memory (3, C, K) in usual sizes; whether what is over the limit is excused."""
-        self.rest(0 if over else 1)
-        if not over:
-            return False
+    def step(self, excursions: Excursions, seen: Seen) -> bool:
+        """One more window over the limit, with what is `seen`; whether it is excused."""
         self.lasted += 1.0
-        alike = excursions.alike(memory)
+        alike = excursions.alike(seen)
         if self.calm >= CALM:
             self.lasted, self.number = 0.0, alike
             self.left = 0.0 if alike is None else excursions.allowed(alike)
         elif self.left and alike is not None:
             self._becomes(alike, excursions)
         self.calm = 0
-        if self.number is not None and excursions.outgrown(self.number, memory):
+        if self.number is not None and excursions.outgrown(self.number, seen):
             rest = 0.0 if alike is None else excursions.allowed(alike) - self.lasted
             self.number, self.left = alike, max(min(self.left, rest), 0.0)
         self.left = max(self.left - 1.0, 0.0)
@@ -145,12 +176,12 @@ class Excuse:
         if longer > 0.0:
             self.number, self.left = alike, self.left + _LONGER * longer
 
-    def gone(self, excursions: Excursions, memory: NDArray[np.float64]) -> bool:
-        """Whether what is excused is over, by memory (3, C, K) in usual sizes."""
+    def gone(self, excursions: Excursions, seen: Seen) -> bool:
+        """Whether what is excused is over, by what is `seen`."""
         if self.number is None:
             return False
         direction = excursions.directions[self.number]
-        left = [float((memory[..., place] * direction).sum()) for place in (LATELY, DISTINCT)]
+        left = [float((seen.memory[..., place] * direction).sum()) for place in (LATELY, DISTINCT)]
         return max(left) < _GONE * float((direction**2).sum())
 
     def rest(self, windows: int) -> None:

@@ -21,7 +21,7 @@ from agent.drift.day_kinds import kind_key, why_unseen
 from agent.drift.describe import Describer
 from agent.drift.distances import class_shares
 from agent.drift.evidence import KNOTS, look
-from agent.drift.excursions import DISTINCT, LATELY, Excuse
+from agent.drift.excursions import DISTINCT, Excuse
 from agent.drift.light import LightFollower, SeenLight
 from agent.drift.memory import AGES
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Elapsed, weigh_nearest
@@ -204,7 +204,8 @@ class DriftJudge:
         raised, ratio = self._patience.factor, self._ratio_of(remembered, scored, reached)
         kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
         familiar = self._alarm_step(window.end, kind, scored, reached)
-        self._daily.step(self._alarm.since, window.end, again=self._alarm.again)
+        passed = self._gap * self.reference.origin.window_seconds
+        self._daily.step(self._alarm.since, window.end, passed, kind, again=self._alarm.again)
         if self._alarm.on:
             self._patience.during(ratio)
         elif raised > 1.0:  # what is below its raised limit is not over it
@@ -251,19 +252,19 @@ class DriftJudge:
             self._note_passed(change, since, now)
             self._begin_anew()
             return False
-        calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
-        usual_sizes = self._remembered.memory / calibration.refinement.units[..., None]
-        known = self._passing.joined(calibration.excursions)
+        ratio, limit = float(self._scorer.ratio(scored)), self._patience.factor
         mix, changed, age = self._describer.likelihood(self._remembered.classes)
-        limit = self._patience.factor
-        over = max(ratio, mix, float(reached.largest.max())) >= limit
-        if self._excuse.step(over, known, usual_sizes):
-            self._passing.seen(usual_sizes[..., LATELY], now)
-            if self._excuse.gone(known, usual_sizes):
+        if max(ratio, mix, float(reached.largest.max())) < limit:
+            self._excuse.rest(1)
+            return False
+        known = self._passing.joined(self.reference.calibration.excursions)
+        seen = self._scorer.seen(self._remembered.memory, scored)
+        if self._excuse.step(known, seen):
+            if self._excuse.number is not None:
+                self._passing.seen(known.directions[self._excuse.number], now)
+            if self._excuse.gone(known, seen):
                 self._remembered.begin_anew()
             return True
-        if not over:
-            return False
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
         if ratio >= limit:
             self._raise(now, self._remembered.memory, *self._scorer.changed(scored), Of.FEATURES)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from agent.drift import joint
 from agent.drift.alarm import Gauge
 from agent.drift.calibrate import Calibration, limits
-from agent.drift.memory import AGE_WEIGHTS, AGES
+from agent.drift.excursions import Seen, parts_of
+from agent.drift.memory import AGE_WEIGHTS, AGES, step_response
 from agent.drift.series import score
 
 _ADDING = 0.1  # of what adds most to the joint score: less is no part of the change
@@ -73,6 +74,13 @@ class Scorer:
             joint=sums.max(axis=-1),
             together=np.asarray(sums.argmax(axis=-1)),
         )
+
+    def seen(self, memory: NDArray[np.float64], scored: Scored) -> Seen:
+        """What one memory (3, F + R, K) shows, `scored` before, in usual sizes."""
+        answer = (self._filters * step_response()).sum(axis=-1)
+        units, judged = self._calibration.refinement.units[..., None], answer > 0.0
+        changes = np.where(judged, scored.plain / np.where(judged, answer, 1.0), 0.0) / units
+        return Seen(memory=memory / units, changes=changes, parts=parts_of(scored.plain))
 
     def ratio(self, scored: Scored) -> NDArray[np.float64]:
         """The largest of all ratios, (...,): at 1 the alarm goes on."""

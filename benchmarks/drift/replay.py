@@ -252,13 +252,14 @@ class Replay:
     ) -> Iterator[tuple[int, bool]]:
         """The windows at which the alarm of a trial would go on, or (True) a familiar excursion is over and all is judged
         anew; `excuse` is carried on to each."""
-        last, units = -1, self.calibration.refinement.units[..., None]
+        last = -1
         known = (passing or Passing()).joined(self.calibration.excursions)
         for at in np.flatnonzero(ratios.top[:, trial] >= limit).tolist():
             excuse.rest(at - last - 1)
-            last, memory = at, ratios.memories[at, trial] / units
-            excused = excuse.step(True, known, memory)
-            if not excused or excuse.gone(known, memory):
+            last, memory = at, ratios.memories[at, trial]
+            seen = self._scorer.seen(memory, self._scorer(memory))
+            excused = excuse.step(known, seen)
+            if not excused or excuse.gone(known, seen):
                 yield at, excused
         excuse.rest(len(ratios.joint) - last - 1)
 

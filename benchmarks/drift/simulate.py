@@ -108,6 +108,7 @@ class Course:
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._patience, self._budget = Patience(), replay.budget
         self._alarm, self._daily, self.raised = Alarm(), Daily(), 0
+        self._began: float | None = None
         self._watch: Watch | None = None
 
     @property
@@ -142,17 +143,16 @@ class Course:
         self._patience.rest(WINDOW * passed, self._budget)
         if self._daily.pause_ends is not None:
             self.inside += min(passed, round((self._daily.pause_ends - self._now) / WINDOW))
-        began, self._passed = self._now + WINDOW * (passed - 1), self._passed + passed
+        began = self._now + WINDOW * (passed - 1)
+        self._pass(replay, passed if found is None or gone else passed - 1)
         if found is None or gone:
-            self._daily.step(None, self._now, again=False)
             self.past = replay.nothing() if gone else after
             self.past.excuses[0] = excuse  # carried on to here
             return passed
         self.past = replay.judge([seen[:passed]], self.past)[1]
         self._watch = replay.watch(self._alarm, self.past, seen.weights[found], began, self._patience)
-        self._daily.step(None, began, again=False)
         paused = self._daily.since
-        self._daily.step(self._now, self._now, again=self._alarm.again)
+        self._pass(replay, 1, since=self._now + WINDOW)
         self.raised += 1
         if self._daily.since != paused:
             self.alarms.append(blame(ratios, found, replay))
@@ -163,13 +163,13 @@ class Course:
         assert self._watch is not None
         lasted = replay.lasts(self._watch, seen, self._now, self._patience)
         passed = len(seen) if lasted is None else lasted
-        self._passed += passed
+        self._pass(replay, passed if lasted is None else passed - 1, since=self._began)
         self._note_peak(replay, seen[:passed])
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
             if self._watch.vain:
                 self._daily = Daily()
-            self._daily.step(None, self._now, again=False)
+            self._pass(replay, 1)
             if self._watch.change is not None and not self._daily.daily:
                 since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)
@@ -177,6 +177,19 @@ class Course:
             self.past.excuses[0] = Excuse(calm=0)
         self.inside += passed
         return passed
+
+    def _pass(self, replay: Replay, windows: int, since: float | None = None) -> None:
+        """So many windows pass while the alarm is on `since` then, or off."""
+        for _ in range(windows):
+            kind, self._passed = replay.kind_of(self._now), self._passed + 1
+            self._daily.step(since, self._now, WINDOW, kind, again=self._alarm.again)
+        self._began = since
+
+    def grow(self, before: Replay, to: Replay) -> None:
+        """Go on by the reference that the one before has grown to: no alarm is on."""
+        known = before.calibration.refinement, to.calibration.refinement
+        self._passing, self.past = self._passing.converted(*known), to.nothing()
+        to.new_days = before.new_days
 
     def _note_peak(self, replay: Replay, seen: Evidence) -> None:
         ratios, self.past = replay.judge([seen], self.past)

@@ -13,14 +13,17 @@ HOUR, WINDOW = 3600.0, 60.0
 
 
 def followed(daily, hours, *, again=True, now=0.0):
-    """Each begin of an alarm and each end, in hours; what raises it is on for so many hours and off for so many by turns."""
+    """Each begin of an alarm and each end, in hours; what raises it is on for so many hours and off for so many by turns.
+
+    The first day is a Monday.
+    """
     seen = []
     for number, length in enumerate(hours):
         began = None if number % 2 else now + WINDOW
         for _ in range(round(length * HOUR / WINDOW)):
             now += WINDOW
             before = daily.since
-            daily.step(began, now, again=again)
+            daily.step(began, now, WINDOW, int(now // DAY_SECONDS % 7 >= 5), again=again)
             if daily.since != before:
                 seen.append(round((now if daily.since is None else daily.since) / HOUR, 1))
     return seen
@@ -44,14 +47,27 @@ def test_what_is_not_daily_is_over_when_it_ends(hours, again):
     assert len(followed(Daily(), hours, again=again)) == 6
 
 
+def test_what_stays_away_for_a_day_of_its_kind_is_not_daily_any_more():
+    """Rain every other night for half a day: each was known to be daily, a new alarm, and no event to be learnt."""
+    daily = Daily()
+    followed(daily, [10, 14, 10, 40, 10])
+    assert not daily.daily
+    weekend = Daily()
+    followed(weekend, [10, 14] * 4 + [10, 62, 10])
+    assert weekend.daily, "a weekend tells nothing of what is there on working days"
+    twice = Daily()
+    followed(twice, [10, 24 * 7 - 20, 10], now=5 * DAY_SECONDS)
+    assert not twice.daily, "on a Saturday and on the next: not within a day"
+
+
 def test_something_else_in_a_pause_is_another_alarm():
     daily = Daily()
     followed(daily, [10, 14, 10, 14])
     assert daily.since == 24 * HOUR + WINDOW
     assert daily.pause_ends == pytest.approx((34 + 24) * HOUR, abs=2 * WINDOW)
-    daily.step(48 * HOUR + WINDOW, 48 * HOUR + WINDOW, again=False)
+    daily.step(48 * HOUR + WINDOW, 48 * HOUR + WINDOW, WINDOW, 0, again=False)
     assert daily.since == 48 * HOUR + WINDOW
-    daily.step(None, 60 * HOUR, again=False)
+    daily.step(None, 60 * HOUR, 12 * HOUR, 0, again=False)
     assert daily.since is None
 
 
@@ -64,7 +80,7 @@ def test_a_daily_alarm_that_is_away_for_more_than_a_week_begins_anew():
 def test_a_pause_ends_with_the_first_window_after_a_day_also_after_an_outage():
     daily = Daily()
     followed(daily, [10, 14, 10, 1])
-    daily.step(None, 35 * HOUR + 2 * DAY_SECONDS, again=False)
+    daily.step(None, 35 * HOUR + 2 * DAY_SECONDS, 2 * DAY_SECONDS, 0, again=False)
     assert daily.since is None
     assert daily.pause_ends is None
 
@@ -74,9 +90,9 @@ def test_a_clock_that_was_ahead_leaves_no_pause_for_years(back):
     daily = Daily()
     followed(daily, [10, 14, 10, 1], now=back)
     assert daily.since is not None
-    daily.step(None, 34 * HOUR, again=False)
+    daily.step(None, 34 * HOUR, WINDOW, 0, again=False)
     assert daily.since is None
-    daily.step(35 * HOUR, 35 * HOUR, again=True)
+    daily.step(35 * HOUR, 35 * HOUR, WINDOW, 0, again=True)
     assert not daily.daily
 
 
@@ -92,7 +108,7 @@ def test_whatever_the_clock_does_a_pause_lasts_for_a_day_at_most_and_can_be_rest
         now = max(now + passed, 0.0)
         if turns:
             began = now if began is None else None
-        daily.step(began, now, again=again)
+        daily.step(began, now, max(passed, WINDOW), 0, again=again)
         assert daily.since is not None or began is None
         assert daily.pause_ends is None or 0.0 < daily.pause_ends - now <= DAY_SECONDS
         assert Daily.restore(json.loads(json.dumps(daily.state()))) == daily

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.untrusted import BadInput
-from agent.drift.excursions import CALM, MOST_KEPT, Excursions, Excuse, learn_excursions, no_excursions
+from agent.drift.excursions import (
+    CALM,
+    MOST_KEPT,
+    Excursions,
+    Excuse,
+    Seen,
+    learn_excursions,
+    no_excursions,
+    parts_of,
+)
 from agent.drift.memory import KEEP, fade
 
 COLUMNS = (3, 5)
@@ -21,7 +30,11 @@ def run(shown, excursions=KNOWN, excuse=None):
     found = []
     for evidence in shown:
         memory = fade(memory, evidence)
-        found.append(excuse.step(bool(evidence.any()), excursions, memory))
+        if not evidence.any():
+            excuse.rest(1)
+            found.append(False)
+        else:
+            found.append(excuse.step(excursions, Seen(memory=memory, changes=memory, parts=parts_of(memory))))
     return found
 
 
@@ -94,3 +107,29 @@ def test_it_goes_on_where_it_was(windows, cut):
 def test_a_damaged_state_is_refused(damage):
     with pytest.raises(BadInput):
         Excuse.restore({"number": 0, "left": 1.0, "calm": 0} | damage, KNOWN)
+
+
+@pytest.mark.parametrize("columns", [24, 96])
+def test_what_changed_is_known_again_among_many_columns_that_did_not(columns):
+    """Wet ground moved four features, and the chance of seventy others made each shower look like something else."""
+    random, shape = np.random.default_rng(4), (3, columns // 3)
+    wet, other = np.zeros((2, *shape))
+    wet[0, :4], other[1, 2:6] = 7.0, 7.0
+    for _ in range(50):
+        before = wet + random.standard_normal(shape)
+        known = Excursions(directions=np.where(parts_of(before), before, 0.0)[None], spans=np.array([10.0]))
+        for now, is_alike in ((wet, True), (other, False)):
+            changes = (now + random.standard_normal(shape))[..., None]
+            seen = Seen(memory=changes.repeat(12, axis=-1), changes=changes, parts=parts_of(changes))
+            assert (known.alike(seen) is not None) == is_alike
+
+
+def test_what_is_off_by_turns_is_no_larger_than_it_was():
+    """Broken clouds: each shade was twice the mean of the hour, and so no familiar cloud."""
+    ratios, evidence = np.zeros(400), np.zeros((400, *COLUMNS))
+    shade = (np.arange(400) // 8) % 2 == 0
+    ratios[100:300], evidence[100:300] = 0.9, shade[100:300, None, None] * LORRY
+    found = learn_excursions(ratios, evidence)
+    excused = np.array(run(list(evidence[100:300]), found))
+    assert excused[shade[100:300]].all()
+    assert not run([2.0 * LORRY] * 20, found)[-1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.excursions import Excursions, no_excursions
+from agent.drift.excursions import Excursions, Seen, no_excursions
 from agent.drift.passing import APART_SECONDS, FORGOTTEN_SECONDS, LONGEST_SECONDS, MOST_KEPT, Passing
 
 COLUMNS = (3, 5)
@@ -38,7 +38,8 @@ def test_what_came_and_went_on_two_days_is_familiar_with_its_direction_and_lengt
     found = familiar(passed(DAY, 2 * DAY))
     assert found.spans.tolist() == [10.0]  # the last three windows were calm
     assert found.directions == pytest.approx(LORRY[None])
-    assert found.alike(np.repeat(LORRY[..., None], 12, axis=-1)) == 0
+    lorry = np.repeat(LORRY[..., None], 12, axis=-1)
+    assert found.alike(Seen(memory=lorry, changes=lorry, parts=lorry != 0.0)) == 0
 
 
 def test_twice_within_hours_counts_once():

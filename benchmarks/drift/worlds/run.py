@@ -69,7 +69,7 @@ def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
     recordings = {length: Recording(NAMES) for length in days}
     for day in range(max(days)):
         start = world.now
-        frames, values = world.sampled(_minutes(world, DAY_MINUTES)), world.run(DAY_MINUTES)
+        frames, values = world.sampled(minutes_of(world, DAY_MINUTES)), world.run(DAY_MINUTES)
         for length, recording in recordings.items():
             if day >= max(days) - length:
                 record(recording, values, start, world.per_minute, frames)
@@ -85,12 +85,13 @@ def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
 
 def seen(world: World, minutes: int, change: Change | None = None) -> tuple[Looks, NDArray[np.float64]]:
     """The next minutes as windows, and when each begins."""
-    starts = _minutes(world, minutes)
+    starts = minutes_of(world, minutes)
     frames = world.sampled(starts)
     return looks_of(world.run(minutes, change), world.per_minute, frames), starts
 
 
-def _minutes(world: World, minutes: int) -> NDArray[np.float64]:
+def minutes_of(world: World, minutes: int) -> NDArray[np.float64]:
+    """When each of the next minutes begins."""
     return world.now + WINDOW * np.arange(minutes, dtype=np.float64)
 
 
@@ -107,16 +108,10 @@ class Judged:
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        before, local = self.course.raised, starts[0] + self.replay.reference.origin.utc_offset
-        alarmed = self.course.alarmed
+        before, alarmed = self.course.raised, self.course.alarmed
         for hour in range(24):  # what is known of new days changes when an alarm ends
             part = slice(hour * HOUR_MINUTES, (hour + 1) * HOUR_MINUTES)
-            now = local + WINDOW * part.start
-            self.replay.new_days.turn(now, alarm=self.course.watched)
-            raised = self.course.raised
-            self.course.add(self.replay, self.replay.evidence(looks[part], starts[part]))
-            if self.course.raised > raised:
-                self.replay.new_days.turn(now, alarm=True)
+            self.add_hour(looks[part], starts[part])
         alarmed |= self.course.raised > before
         if not self.lives:
             return
@@ -126,6 +121,14 @@ class Judged:
         self.days.append((starts[0], values, looks))
         if len(self.days) > 1:  # a day without an alarm has passed since
             self._renew(world, *self.days.pop(0))
+
+    def add_hour(self, looks: Looks, starts: NDArray[np.float64]) -> None:
+        """The next windows, of an hour at most."""
+        local, raised = starts[0] + self.replay.reference.origin.utc_offset, self.course.raised
+        self.replay.new_days.turn(local, alarm=self.course.watched)
+        self.course.add(self.replay, self.replay.evidence(looks, starts))
+        if self.course.raised > raised:
+            self.replay.new_days.turn(local, alarm=True)
 
     def _renew(self, world: World, start: float, values: NDArray[np.float32], looks: Looks) -> None:
         per_hour, usual = DAY_MINUTES // 24, self.replay.reference.usual
@@ -157,7 +160,7 @@ class Judged:
 def false_alarms(judged: Mapping[str, Judged], world: World, days: int) -> dict[str, tuple[list[str], float]]:
     """What each reference raised alarms for in so many days, and the hours in alarm."""
     for _ in range(days):
-        starts = _minutes(world, DAY_MINUTES)
+        starts = minutes_of(world, DAY_MINUTES)
         frames, values = world.sampled(starts), world.run(DAY_MINUTES)
         looks = looks_of(values, world.per_minute, frames)
         for each in judged.values():
