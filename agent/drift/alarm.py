@@ -216,7 +216,7 @@ class Alarm:
         that of the largest ratio."""
         largest = reached.largest
         noise = np.array([reached.noise_at(place).max(initial=0.0) for place in range(largest.size)])
-        clear = largest * (1.0 - _LEFT) >= _SURE * noise
+        clear = (largest > 0.0) & (largest * (1.0 - _LEFT) >= _SURE * noise)
         self.place = int(clear.argmax()) if clear.any() else int(largest.argmax())
         found = reached.at(self.place)
         self.parts = np.flatnonzero(found >= min(1.0, found.max()))

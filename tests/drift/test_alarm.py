@@ -273,3 +273,12 @@ def test_an_alarm_by_chance_at_dawn_ends_as_soon_as_its_columns_speak(seed):
     assert not any(camera.alarm.watch_change(each, camera.gauge) for each in shown[:30])
     [camera.alarm.watch_change(each, camera.gauge) for each in shown[30:]]
     assert camera.alarm.since is None or camera.watch(0.0, 20) is not None
+
+
+def test_where_pairs_are_not_judged_the_distribution_that_raised_it_is_watched():
+    """After an acceptance no pair is judged: a distance just over its limit at one time scale ended the judge."""
+    shapes = np.zeros((4, 3))
+    shapes[1, 2] = 1.01
+    alarm = Alarm()
+    alarm.raise_by_distance(5.0, over(shapes, noise=0.3))
+    assert (alarm.place, alarm.parts.tolist()) == (1, [2])
