@@ -365,6 +365,7 @@ class DriftMonitor:
         self._taking_in = False
         if id:
             self._load()
+            self._saving.save_soon()
             stored = self.stored
             how = (
                 "lived"

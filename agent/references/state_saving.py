@@ -44,6 +44,10 @@ class StateSaving:
         self._recording_saved_at: float | None = None
         self._recent_saved_at: float | None = None
 
+    def save_soon(self) -> None:
+        """Save with the next window: what was saved is of another reference."""
+        self._saved_at = None
+
     def save_if_due(self, stored: StoredReference | None, now: float) -> None:
         """Save where that was not done for SAVE_SECONDS."""
         if _is_due(self._saved_at, now, SAVE_SECONDS):

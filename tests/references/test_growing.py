@@ -1,10 +1,13 @@
 """The reference of a day grows by what was judged normal, until it is one of a week."""
 
 import dataclasses
+import random
+from contextlib import suppress
 
 import pytest
 from structlog.testing import capture_logs
 
+from agent.core.errors import ReferenceMismatch
 from agent.drift.contexts import HOURS
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
@@ -124,6 +127,17 @@ def test_it_goes_on_over_a_restart(young, hours):
     assert round(days_of(young)) == 3
 
 
+def test_a_power_cut_after_it_has_grown_costs_nothing_that_was_known(young, hours):
+    young.feed(hours, 12)
+    young.monitor._judging._judge._patience.ended()
+    young.feed(hours, 13)
+    raised = young.monitor._judging._judge._patience.factor
+    with capture_logs() as logs:
+        young.new().open(hours.now)
+    assert not [each for each in logs if each["log_level"] == "warning"]
+    assert young.monitor._judging._judge._patience.factor == pytest.approx(raised) != 1.0
+
+
 def test_what_has_become_familiar_stays_so(young, hours):
     young.feed(hours, 12)
     young.monitor._judging._judge._patience.ended()
@@ -214,3 +228,38 @@ def test_a_week_that_was_recorded_grows_no_more(young):
     assert not young.monitor._growing.can_grow(dataclasses.replace(young.monitor.stored, reference=week))
     assert young.monitor._growing.can_grow(young.monitor.stored)
     assert not young.monitor._growing.can_grow(dataclasses.replace(young.monitor.stored, final=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_happens_the_days_that_are_known_are_on_disk(room, hours, seed):
+    """Clocks that jump, restarts, alarms, acceptances, roll-backs and recordings, as they come."""
+    chance, made = random.Random(seed), room(subject=HOURLY, reference_length=DAY)
+    made.monitor.open(NOON)
+    made.feed(hours, 24)
+
+    def restart():
+        if chance.random() < 0.6:  # else it was killed
+            made.monitor.save(hours.now)
+            made.settle()
+        made.new().open(hours.now)
+
+    def jump():
+        hours.now += chance.choice([-5 * HOUR, -2 * DAY, 3 * DAY, 400 * DAY, -400 * DAY, HOUR / 2])
+
+    happens = {
+        lambda: made.feed(hours, chance.randint(1, 4), brightness=9, contrast=-9): 4,
+        jump: 4,
+        restart: 5,
+        lambda: made.monitor.accept(hours.now - 9 * HOUR, hours.now, by="ann", why=""): 2,
+        lambda: (made.store.roll_back("front"), made.monitor.reload(hours.now)): 1,
+        lambda: made.monitor.record(DAY, hours.now): 1,
+        lambda: made.feed(hours, chance.randint(1, 5)): 83,
+    }
+    for step in chance.choices(list(happens), list(happens.values()), k=150):
+        with suppress(ReferenceMismatch):  # refused with a reason
+            step()
+        made.settle()
+        days = made.monitor._growing._days
+        assert [name for name in DAYS[: len(days)] if made.store.read("front", name) is None] == []
+        assert [each.end for each in days] == sorted(each.end for each in days)
