@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -60,14 +61,19 @@ class Growth:
     """The reference is to be built anew of so many days."""
 
     days: int
+    calm: Callable[[], bool]
     task = "build the longer reference"
 
     def carry_out(self, store: ReferenceStore, camera: str, replaces: str, _now: float) -> ReferenceVersion:
-        """Put it in force; the version `replaces` goes, unless a person may want it back."""
+        """Put it in force; the version `replaces` goes, unless a person may want it back. ReferenceMismatch where it
+        is no longer `calm`: the judge begins anew, and the alarm that is on would be over."""
+        made = build_beside(store, camera, self.days)
         current, before = store.find(camera), store.load(camera)
         if before.id != replaces:
             return current  # another one was put in force meanwhile
-        made = replace(build_beside(store, camera, self.days), grown_from=before.id)
+        if not self.calm():
+            raise ReferenceMismatch("an alarm has gone on meanwhile; it is built once that is over")
+        made = replace(made, grown_from=before.id)
         passing = before.grown_from or before.lived is not None
         return store.put(camera, made, replaces=replaces if passing else "")
 
@@ -80,7 +86,7 @@ class Growing:
     ) -> None:
         self._subject, self._store, self._writer = subject, store, writer
         self._enabled = enabled and subject.window_seconds >= LEAST_WINDOW_SECONDS
-        self._reference, self._begun = "", False
+        self._reference = self._begun = ""
         self._days: list[KeptDay] = []
         self._day = self._new_day(None)
         self._alarmed, self._asked = False, 0
@@ -102,15 +108,15 @@ class Growing:
         self._store.write(self._subject.camera, DAYS[0], text)
         return True
 
-    def begin(self, recorder: ReferenceRecorder) -> None:
-        """All that `recorder` holds is kept as the first day of the reference that is put in force."""
+    def begin(self, recorder: ReferenceRecorder, id: str) -> None:
+        """All that `recorder` holds is kept as the first day of the reference `id` that is put in force."""
         self._days, self._day, self._asked = [_kept(recorder)], self._new_day(recorder), 0
-        self._begun = True
+        self._begun = id
 
     def follow(self, stored: StoredReference | None) -> None:
         """`stored` is in force: days go on where it is what the last one has become, and else begin anew."""
-        same = self._begun or (stored is not None and self._reference in _line(stored))
-        self._reference, self._begun = "" if stored is None else stored.id, False
+        same = stored is not None and (self._begun == stored.id or self._reference in _line(stored))
+        self._reference, self._begun = "" if stored is None else stored.id, ""
         if not same or not self.can_grow(stored):
             self._begin_anew()
 
@@ -151,6 +157,7 @@ class Growing:
         start, began, self._alarmed = window.sketch.start, alarmed and not self._alarmed, alarmed
         if began:
             self._discard_from(start - SETTLE_SECONDS, first=1)
+            self._asked = 0
         elif start < self._last:
             self._discard_from(start)  # the clock went back: what lies ahead of it was under a wrong time
         if alarmed or not verdict.judged or verdict.ratio >= 1.0 or len(self._days) == len(DAYS):
@@ -159,8 +166,8 @@ class Growing:
         if self._day.covered >= _NEARLY * DAY_SECONDS:
             self._keep()
 
-    def due(self, stored: StoredReference | None) -> Growth | None:
-        """What is to be built now, if anything."""
+    def due(self, stored: StoredReference | None, calm: Callable[[], bool]) -> Growth | None:
+        """What is to be built now, if anything; `calm` tells from any thread that no alarm is on."""
         if stored is None or not self.can_grow(stored):
             return None
         covered = sum(each.covered for each in self._days)
@@ -168,7 +175,7 @@ class Growing:
         if step <= self._asked or covered < 3600.0 * _MORE * stored.reference.calibration.blocks:
             return None
         self._asked = step
-        return Growth(days=len(self._days))
+        return Growth(days=len(self._days), calm=calm)
 
     @property
     def _last(self) -> float:

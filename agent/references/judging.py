@@ -87,6 +87,10 @@ class WindowJudging:
         """When (Unix time) the drift that an alarm is on for began."""
         return self._frames.alarm.drift_since(self._judge.alarm_since if self._judge is not None else None)
 
+    def calm(self) -> bool:
+        """Whether no alarm is on. From any thread."""
+        return self.alarm_since is None
+
     @property
     def features_over(self) -> int:
         """How many features the last verdict has over their limits."""

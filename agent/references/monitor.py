@@ -155,7 +155,7 @@ class DriftMonitor:
         self._growing.add(window, self._judging.verdict, self.stored, alarmed=on)
         if not alarmed and self.stored is not None and not self._taking_in:
             continued = self._acceptance.continued(self.stored, window.sketch.end)
-            grown = continued or self._growing.due(self.stored)
+            grown = continued or self._growing.due(self.stored, self._judging.calm)
             self._take_in(grown or self._living.due(window.sketch.end), now)
         if self._judging.alarm_since != since:
             self._saving.save(self.stored, now)
@@ -327,7 +327,7 @@ class DriftMonitor:
         self._recording.built(recorder, final=final)
         is_news = final or self.stored is None  # an automatic one is renewed every hour of its first day
         if kept:
-            self._growing.begin(recorder)
+            self._growing.begin(recorder, id)
         self._load()
         line = log.info if is_news else log.debug
         line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)

@@ -92,7 +92,7 @@ class Children:
                 for child in self._root.children(recursive=True):
                     with contextlib.suppress(psutil.Error, OSError):
                         words = child.cmdline()  # (first: between fork and exec a child is the agent itself)
-                        if words != self._own:
+                        if words and words != self._own:  # (none: in the middle of exec)
                             self.seen.add((" ".join(words), str(child.environ())))
 
     def close(self):
@@ -277,7 +277,7 @@ def test_no_planted_secret_is_in_anything_that_comes_out(tmp_path, echo, locked,
                 path, path.read_bytes().decode("latin-1").replace("\x1b", "")
             )  # a database may hold any byte
     for words, environment in children.seen:
-        clean("a child's environment", environment)
+        clean(f"the environment of {words}", environment)
         if "gst-launch" not in words:  # its pipeline is its command line: SECURITY.md says so
             clean("a child's command", words)
     assert any("agent.cameras.isolation.worker" in words for words, _ in children.seen)

@@ -15,7 +15,7 @@ from agent.references.growing import STEPS, Growing
 from agent.references.recorder import ReferenceRecorder
 from agent.references.store import DAYS, GROWING
 from agent.references.writer import ReferenceWriter
-from tests.references.conftest import NOON, SUBJECT, Source
+from tests.references.conftest import NOON, SUBJECT, Source, sampled
 
 HOUR, DAY = 3600.0, 86_400.0
 HOURLY = dataclasses.replace(SUBJECT, window_seconds=HOUR)
@@ -136,6 +136,37 @@ def test_a_power_cut_after_it_has_grown_costs_nothing_that_was_known(young, hour
         young.new().open(hours.now)
     assert not [each for each in logs if each["log_level"] == "warning"]
     assert young.monitor._judging._judge._patience.factor == pytest.approx(raised) != 1.0
+
+
+def test_an_alarm_that_goes_on_while_it_is_built_stays_on(young, hours):
+    """The judge begins anew: the alarm would have been resolved by the longer reference."""
+    young.feed(hours, 11 + 12)
+    young.monitor.process(
+        sampled(*hours.window()), hours.now
+    )  # it is due, and the writer has still to build it
+    assert young.monitor._taking_in
+    while young.monitor._judging.calm():
+        young.monitor.process(sampled(*hours.window(brightness=9, contrast=-9)), hours.now)
+    with capture_logs() as logs:
+        young.settle()
+    assert "an alarm has gone on meanwhile" in str([each.get("error") for each in logs])
+    assert round(days_of(young)) == 1
+    assert not young.monitor._judging.calm()
+    while not young.monitor._judging.calm():
+        young.feed(hours, 1)
+    young.feed(hours, 24)
+    assert round(days_of(young)) == 2
+
+
+def test_one_that_a_person_puts_in_force_while_it_is_built_stays(young, hours):
+    young.feed(hours, 11 + 12)
+    young.monitor.process(sampled(*hours.window()), hours.now)
+    stored = young.monitor.stored
+    origin = dataclasses.replace(stored.reference.origin, made_at=hours.now)
+    chosen = dataclasses.replace(stored, reference=dataclasses.replace(stored.reference, origin=origin))
+    young.store.put("front", chosen)
+    young.settle()
+    assert young.store.load("front").id == chosen.id
 
 
 def test_what_has_become_familiar_stays_so(young, hours):
