@@ -32,7 +32,7 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
-from agent.drift.excursions import ALIKE, LATELY, at_least, cosine, parts_of
+from agent.drift.excursions import ALIKE, LATELY, at_least, likeness
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
 from agent.drift.pairs import SCALES as PAIR_SCALES
@@ -164,13 +164,14 @@ class Alarm:
         self.seen = np.full(changed.shape, float(self.age))
         self.memory = memory / np.where(weight >= LEAST_WEIGHT, weight, 1.0)[..., None]
         self._note(changed, gauge)
-        self._keep_lulls(alike=self._like_before())
+        self._keep_lulls(alike=self._like_before(gauge))
 
-    def _like_before(self) -> bool:
+    def _like_before(self, gauge: Gauge) -> bool:
         """Whether the change is like that of the alarm before."""
-        if self.whole is None or self.before is None:
+        if self.of is not Of.FEATURES or self.before is None:
             return False
-        return cosine(self.whole, self.before) >= ALIKE
+        scores, answer = self._scores(gauge)
+        return bool(likeness(answer * self.before, scores) >= ALIKE)
 
     def _keep_lulls(self, *, alike: bool) -> None:
         """Where what seemed gone is back, its end was a lull."""
@@ -184,12 +185,8 @@ class Alarm:
         """By how much it changed, as the filters for what was seen of it show; the score, in sigma, of a change in the
         direction that was noted before."""
         assert self.memory is not None
-        assert self.seen is not None
-        places = np.searchsorted(AGES, self.seen, side="right") - 1
-        chosen = np.take_along_axis(gauge.filters, places[..., None, None], axis=2)[..., 0, :]
-        answer = (chosen * (1.0 - KEEP ** self.seen[..., None])).sum(axis=-1)
+        scores, answer = self._scores(gauge)
         judged = answer > 0.0
-        scores = (chosen * self.memory).sum(axis=-1)
         whole = np.where(judged, scores / np.where(judged, answer, 1.0), 0.0)
         self.noted_at = self.age
         before = answer * (whole if self.level is None else self.level)
@@ -197,9 +194,17 @@ class Alarm:
             self.level = np.where(changed, whole, 0.0)
             if self.of is Of.FEATURES:
                 seen = self.memory[..., LATELY] if self.whole is None else self.whole
-                parts = parts_of(scores) | (self.before != 0.0 if self.before is not None else False)
-                self.whole = at_least(np.where(parts, whole, 0.0), seen)
+                self.whole = at_least(whole, seen)
         return float((scores * before).sum() / max(float(np.linalg.norm(before)), 1e-12))
+
+    def _scores(self, gauge: Gauge) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The scores (A, C) of what was seen of the change, and what one of size 1 scores."""
+        assert self.memory is not None
+        assert self.seen is not None
+        places = np.searchsorted(AGES, self.seen, side="right") - 1
+        chosen = np.take_along_axis(gauge.filters, places[..., None, None], axis=2)[..., 0, :]
+        answer = (chosen * (1.0 - KEEP ** self.seen[..., None])).sum(axis=-1)
+        return (chosen * self.memory).sum(axis=-1), answer
 
     def raise_by_distance(self, now: float, reached: Reached) -> None:
         """Go on because a distribution, the class mix or a pair is over its limit."""

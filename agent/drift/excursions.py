@@ -31,8 +31,8 @@ NEARLY = 0.8
 ALIKE = 0.7
 """Cosine of two directions that are one and the same: half of the evidence is in that direction."""
 
-PART = 0.1
-"""Of the largest square: columns with less are no part of a change."""
+PART = 0.25
+"""Of the largest square: columns less than half as far off are no part of a change."""
 
 _LEAST_WINDOWS = 3  # that an excursion's direction is the mean of
 _LONGER, _LONGER_WINDOWS = 1.5, 5.0
@@ -49,12 +49,12 @@ DISTINCT = int(np.flatnonzero(TIMES == 16.0)[0])
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Seen:
-    """What a judge has seen, in usual sizes: `memory` (3, C, K), and `changes` (3, C, J) that may have begun at each
-    age, of which `parts`, alike, are more than chance."""
+    """What a judge has seen: `memory` (3, C, K) in usual sizes; of a change that began at each age the `scores`
+    (3, C, J), each of variance 1 by chance, and the `answers`, alike: what a change of one usual size scores."""
 
     memory: NDArray[np.float64]
-    changes: NDArray[np.float64]
-    parts: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    answers: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,11 +72,8 @@ class Excursions:
         if not len(self.spans):
             return None
         rows = self.directions.reshape(len(self.spans), -1)
-        changes, parts = (each.reshape(rows.shape[1], -1) for each in (seen.changes, seen.parts))
-        squares = changes**2
-        both = (squares * parts).sum(axis=0) + (rows != 0.0) @ np.where(parts, 0.0, squares)
-        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.sqrt(both)
-        cosines = (rows @ changes / np.maximum(lengths, 1e-9)).max(axis=1)
+        scores, answers = (each.reshape(rows.shape[1], -1) for each in (seen.scores, seen.answers))
+        cosines = likeness(rows[..., None] * answers, scores[None], axis=1).max(axis=1)
         sizes = rows @ seen.memory[..., LATELY].ravel() / np.maximum((rows**2).sum(axis=1), 1e-12)
         found = np.where((cosines >= ALIKE) & (sizes <= _LARGER), self.spans, -1.0)
         return int(found.argmax()) if found.max() >= 0.0 else None
@@ -91,16 +88,22 @@ class Excursions:
         return float((seen.memory[..., LATELY] * direction).sum()) > _LARGER * float((direction**2).sum())
 
 
-def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Of the angle between two directions of one shape; 0 where one of them is none."""
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float((one * other).sum()) / max(lengths, 1e-9)
+def likeness(
+    one: NDArray[np.float64], other: NDArray[np.float64], axis: int | tuple[int, int] = (0, 1)
+) -> NDArray[np.float64]:
+    """The cosine along `axis` of two changes that broadcast to one shape, in the columns that are part of either.
+
+    The chance of seventy that did not change outweighs four that did.
+    """
+    parts = _parts(one, axis) | _parts(other, axis)
+    lengths = (one**2 * parts).sum(axis=axis) * (other**2 * parts).sum(axis=axis)
+    return np.asarray((one * other * parts).sum(axis=axis) / np.sqrt(np.maximum(lengths, 1e-18)))
 
 
-def parts_of(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which columns of scores (3, C, ...) are part of a change: chance moves each of seventy others a little."""
+def _parts(scores: NDArray[np.float64], axis: int | tuple[int, int]) -> NDArray[np.bool_]:
+    """Which columns are half as far off as the farthest."""
     squares = scores**2
-    return np.asarray(squares >= np.maximum(PART * squares.max(axis=(0, 1)), 1e-30))
+    return np.asarray(squares >= PART * squares.max(axis=axis, keepdims=True))
 
 
 def at_least(direction: NDArray[np.float64], *shown: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,7 +142,6 @@ def _direction(
 ) -> NDArray[np.float64]:
     """Of an episode with these `ratios` in the windows `run` of evidence (W, 3, C), the first of which is its first."""
     mean = evidence[: max(int(run[ratios.argmax()]) + 1, _LEAST_WINDOWS)].mean(axis=0)
-    mean = np.where(parts_of(mean), mean, 0.0)
     lasts = evidence[: int(run[-1]) + 1]
     return at_least(mean, *fading_means(lasts, np.ones(len(lasts)), LATELY))
 

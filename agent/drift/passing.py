@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent.core.arrays import array, numbers
 from agent.core.untrusted import take_integer
 from agent.drift.alarm import CALM
-from agent.drift.excursions import ALIKE, Excursions, cosine
+from agent.drift.excursions import ALIKE, Excursions, likeness
 from agent.drift.refine import Refinement
 from agent.drift.sketch import LATEST
 
@@ -99,9 +99,9 @@ class Passing:
     def _alike(self, direction: NDArray[np.float64]) -> int | None:
         if not self.kept:
             return None
-        cosines = [cosine(each.direction, direction) for each in self.kept]
-        best = int(np.argmax(cosines))
-        return best if cosines[best] >= ALIKE else None
+        found = [float(likeness(each.direction, direction)) for each in self.kept]
+        best = int(np.argmax(found))
+        return best if found[best] >= ALIKE else None
 
     def state(self) -> dict[str, Any]:
         """As JSON values (900 bytes each)."""

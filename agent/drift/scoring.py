@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agent.drift import joint
 from agent.drift.alarm import Gauge
 from agent.drift.calibrate import Calibration, limits
-from agent.drift.excursions import Seen, parts_of
+from agent.drift.excursions import Seen
 from agent.drift.memory import AGE_WEIGHTS, AGES, step_response
 from agent.drift.series import score
 
@@ -76,11 +76,10 @@ class Scorer:
         )
 
     def seen(self, memory: NDArray[np.float64], scored: Scored) -> Seen:
-        """What one memory (3, F + R, K) shows, `scored` before, in usual sizes."""
-        answer = (self._filters * step_response()).sum(axis=-1)
-        units, judged = self._calibration.refinement.units[..., None], answer > 0.0
-        changes = np.where(judged, scored.plain / np.where(judged, answer, 1.0), 0.0) / units
-        return Seen(memory=memory / units, changes=changes, parts=parts_of(scored.plain))
+        """What one memory (3, F + R, K) shows, `scored` before."""
+        units = self._calibration.refinement.units[..., None]
+        answers = units * (self._filters * step_response()).sum(axis=-1)
+        return Seen(memory=memory / units, scores=scored.plain, answers=answers)
 
     def ratio(self, scored: Scored) -> NDArray[np.float64]:
         """The largest of all ratios, (...,): at 1 the alarm goes on."""

@@ -14,7 +14,6 @@ from agent.drift.excursions import (
     Seen,
     learn_excursions,
     no_excursions,
-    parts_of,
 )
 from agent.drift.memory import KEEP, fade
 
@@ -34,7 +33,9 @@ def run(shown, excursions=KNOWN, excuse=None):
             excuse.rest(1)
             found.append(False)
         else:
-            found.append(excuse.step(excursions, Seen(memory=memory, changes=memory, parts=parts_of(memory))))
+            found.append(
+                excuse.step(excursions, Seen(memory=memory, scores=memory, answers=np.ones(memory.shape)))
+            )
     return found
 
 
@@ -116,11 +117,11 @@ def test_what_changed_is_known_again_among_many_columns_that_did_not(columns):
     wet, other = np.zeros((2, *shape))
     wet[0, :4], other[1, 2:6] = 7.0, 7.0
     for _ in range(50):
-        before = wet + random.standard_normal(shape)
-        known = Excursions(directions=np.where(parts_of(before), before, 0.0)[None], spans=np.array([10.0]))
+        before = wet + 0.3 * random.standard_normal(shape)  # it was seen for hours
+        known = Excursions(directions=before[None], spans=np.array([10.0]))
         for now, is_alike in ((wet, True), (other, False)):
-            changes = (now + random.standard_normal(shape))[..., None]
-            seen = Seen(memory=changes.repeat(12, axis=-1), changes=changes, parts=parts_of(changes))
+            scores = (now + random.standard_normal(shape))[..., None]
+            seen = Seen(memory=scores.repeat(12, axis=-1), scores=scores, answers=np.ones(scores.shape))
             assert (known.alike(seen) is not None) == is_alike
 
 

@@ -39,7 +39,7 @@ def test_what_came_and_went_on_two_days_is_familiar_with_its_direction_and_lengt
     assert found.spans.tolist() == [10.0]  # the last three windows were calm
     assert found.directions == pytest.approx(LORRY[None])
     lorry = np.repeat(LORRY[..., None], 12, axis=-1)
-    assert found.alike(Seen(memory=lorry, changes=lorry, parts=lorry != 0.0)) == 0
+    assert found.alike(Seen(memory=lorry, scores=lorry, answers=np.ones(lorry.shape))) == 0
 
 
 def test_twice_within_hours_counts_once():
