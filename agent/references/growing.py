@@ -101,11 +101,20 @@ class Growing:
         return 0 < stored.reference.calibration.blocks < _WHOLE_BLOCKS
 
     def keep_first(self, recorder: ReferenceRecorder, text: str) -> bool:
-        """Keep what a reference was made of as the first day, if that can grow. From the writer's thread."""
-        hours = recorder.covered / 3600.0
+        """Keep what a reference was made of as the first day, if that can grow; whether it is kept. From the writer's
+        thread, where the reference is in force already: what cannot be written must not have it built again."""
+        hours, camera = recorder.covered / 3600.0, self._subject.camera
         if not self._enabled or not LEAST_BLOCKS <= hours < _WHOLE_BLOCKS:
             return False
-        self._store.write(self._subject.camera, DAYS[0], text)
+        try:
+            self._store.write(camera, DAYS[0], text)
+        except OSError as error:
+            log.warning(
+                "the recording cannot be kept: the reference grows by later days alone",
+                camera=camera,
+                error=str(error),
+            )
+            return False
         return True
 
     def begin(self, recorder: ReferenceRecorder, id: str) -> None:
@@ -160,8 +169,10 @@ class Growing:
             self._asked = 0
         elif start < self._last:
             self._discard_from(start)  # the clock went back: what lies ahead of it was under a wrong time
-        if alarmed or not verdict.judged or verdict.ratio >= 1.0 or len(self._days) == len(DAYS):
+        if alarmed or not verdict.judged or verdict.ratio >= 1.0:
             return
+        if len(self._days) == len(DAYS):
+            self._begin_anew()  # a week was not enough to build of: what is on disk is damaged, or was never written
         self._day.add(window.sketch, window.vectors, window.embeddings)
         if self._day.covered >= _NEARLY * DAY_SECONDS:
             self._keep()

@@ -151,8 +151,7 @@ class DriftMonitor:
         observations = self._judging.judge(window, now)
         self._acceptance.add(window, alarmed=alarmed)
         self._living.add(window, self._judging.verdict, self.stored)
-        on = self._judging.alarm_since is not None
-        self._growing.add(window, self._judging.verdict, self.stored, alarmed=on)
+        self._growing.add(window, self._judging.verdict, self.stored, alarmed=not self._judging.calm())
         if not alarmed and self.stored is not None and not self._taking_in:
             continued = self._acceptance.continued(self.stored, window.sketch.end)
             grown = continued or self._growing.due(self.stored, self._judging.calm)
@@ -366,14 +365,7 @@ class DriftMonitor:
         if id:
             self._load()
             self._saving.save_soon()
-            stored = self.stored
-            how = (
-                "lived"
-                if stored and stored.lived
-                else "grown"
-                if stored and stored.grown_from
-                else "accepted"
-            )
+            how = self.stored.taken_in if self.stored is not None else "accepted"
             line = log.debug if how == "lived" else log.info  # every day: no news
             line("reference in force", camera=self.subject.camera, reference=id, **{how: True})
 

@@ -121,6 +121,13 @@ class StoredReference:
         """The reference's."""
         return self.reference.id
 
+    @property
+    def taken_in(self) -> str:
+        """By what it last took in more than its recording."""
+        if self.lived is not None:
+            return "lived"
+        return "grown" if self.grown_from else "accepted"
+
     def about(self) -> dict[str, Any]:
         """Its origin and state, as JSON values."""
         reference, origin = self.reference, self.reference.origin

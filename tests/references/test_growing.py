@@ -229,6 +229,37 @@ def test_a_damaged_state_stops_nothing(young, hours, text):
     assert young.monitor.status()["growing"]["covered"] == HOUR
 
 
+def test_a_full_disk_has_no_reference_built_again_and_again(room, hours, monkeypatch):
+    """The reference was in force, and its first day could not be written: it was built anew at each window."""
+    made = room(subject=HOURLY, reference_length=DAY)
+    write = made.store.write
+
+    def full(camera, name, text):
+        if name in DAYS:
+            raise OSError(28, "No space left on device")
+        write(camera, name, text)
+
+    monkeypatch.setattr(made.store, "write", full)
+    made.monitor.open(NOON)
+    with capture_logs() as logs:
+        made.feed(hours, 30)
+    assert made.monitor.stored.final
+    assert len(made.store.versions("front")) == 1
+    assert made.monitor.status()["recording"] is None
+    [said] = [each for each in logs if each["log_level"] == "warning"]
+    assert "No space left" in said["error"]
+    assert made.monitor.status()["growing"]["covered"] == pytest.approx(6 * HOUR)
+
+
+def test_days_that_are_not_on_disk_are_begun_anew_after_a_week(young, hours, monkeypatch):
+    monkeypatch.setattr("agent.references.growing.STEPS", (7,))
+    young.feed(hours, 5 * 24)
+    young.store.delete("front", DAYS[2])
+    young.feed(hours, 3 * 24)
+    assert round(days_of(young)) == 1
+    assert young.monitor.status()["growing"]["covered"] < 2 * DAY
+
+
 def test_a_damaged_day_is_said_once_and_the_rest_goes_on(young, hours):
     young.feed(hours, 20)
     young.store.write("front", DAYS[0], "{")
