@@ -32,6 +32,7 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
+from agent.drift.distances import Reached
 from agent.drift.excursions import ALIKE, LATELY, at_least, likeness
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
@@ -81,35 +82,6 @@ class Shown:
 
     evidence: NDArray[np.float64]
     weight: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reached:
-    """Distances over their limits after one window: `shapes` (4, F + 1) of each feature's distribution and of the class
-    mix at each time scale, `pairs` (S, P) of each pair of features at each of theirs.
-
-    Their noise, a usual size over the limit: `shape_noise` (F + 1,) and `pair_noise` of every pair.
-    """
-
-    shapes: NDArray[np.float64]
-    pairs: NDArray[np.float64]
-    shape_noise: NDArray[np.float64]
-    pair_noise: float
-
-    @property
-    def largest(self) -> NDArray[np.float64]:
-        """The largest at each place, that is at each time scale of shapes, then of pairs, (4 + S,)."""
-        return np.concatenate([each.max(axis=1, initial=0.0) for each in (self.shapes, self.pairs)])
-
-    def at(self, place: int) -> NDArray[np.float64]:
-        """All of one place, (F + 1,) or (P,)."""
-        return np.asarray([*self.shapes, *self.pairs][place])
-
-    def noise_at(self, place: int) -> NDArray[np.float64]:
-        """The noise of each of one place, (F + 1,) or (P,)."""
-        if place < len(self.shapes):
-            return self.shape_noise
-        return np.full(self.pairs.shape[1], self.pair_noise)
 
 
 @dataclass(slots=True, eq=False)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.alarm import Gauge, Reached
+from agent.drift.alarm import Gauge
 from agent.drift.calibrate import ScoreLimits
+from agent.drift.distances import NO_MIX, MixChange, Reached
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES
 from agent.drift.pairs import SCALES as PAIR_SCALES
@@ -104,8 +105,8 @@ class Describer:
         level = whole[aspect, np.arange(age.size), place]
         return np.asarray(level / (1.0 - KEEP[place] ** AGES[age]), dtype=np.float64)
 
-    def classes(self, remembered: Remembered) -> ClassVerdict | None:
-        """The verdict on the class mix; None where the reference has no boxes."""
+    def classes(self, remembered: Remembered, mix: MixChange) -> ClassVerdict | None:
+        """The verdict on the class mix, of which the likelihood says `mix`; None where the reference has no boxes."""
         if not self._boxes:
             return None
         found, usual = remembered.fading.of_classes(), self._calibration.classes
@@ -114,7 +115,7 @@ class Describer:
         return ClassVerdict(
             distance=float(found[0, scale]),
             limit=limit,
-            ratio=max(float(found[0, scale]) / limit, self.likelihood(remembered.classes)[0]),
+            ratio=max(float(found[0, scale]) / limit, mix.ratio),
             psi=float(found[1, scale] ** 2),
             psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
             minutes=float(SCALES[scale]) * self._minutes,
@@ -136,15 +137,15 @@ class Describer:
             minutes=float(PAIR_SCALES[scale]) * self._minutes,
         )
 
-    def likelihood(self, memory: NDArray[np.float64]) -> tuple[float, NDArray[np.bool_], int]:
-        """The largest score of a class, over its limit, from the mix's memory (1, C, K); the classes that stand out
-        half as much, (1, C); and how many windows ago the change began."""
+    def _mix_change(self, memory: NDArray[np.float64]) -> MixChange:
+        """Of the mix's memory (1, C, K): the largest score of a class, over its limit, and the classes that stand out
+        half as much."""
         if self._mix_filters is None:
-            return 0.0, np.zeros(memory.shape[:2], dtype=np.bool_), 1
+            return NO_MIX
         scores = np.abs(AGE_WEIGHTS * score(memory, self._mix_filters)) / self._limits.mix[:, None]
         tops = scores.max(axis=-1)
         age = int(AGES[scores.max(axis=(0, 1)).argmax()])
-        return float(tops.max()), np.asarray(tops >= tops.max() / 2), age
+        return MixChange(float(tops.max()), np.asarray(tops >= tops.max() / 2), age)
 
     @property
     def mix_gauge(self) -> Gauge:
@@ -164,6 +165,7 @@ class Describer:
             pairs=self._pairs(remembered.pairs),
             shape_noise=limits.shape_noise,
             pair_noise=limits.pair_noise,
+            mix=self._mix_change(remembered.classes),
         )
 
     def _pairs(self, seen: PairsSeen) -> NDArray[np.float64]:

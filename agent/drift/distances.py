@@ -8,6 +8,7 @@ were seen, what is missing counts as normal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,3 +87,51 @@ def class_shares(
     expected = np.append(normal, 0.0)
     added = 0.25 * usual
     return (counts + added * expected) / (counts.sum() + added), expected
+
+
+class MixChange(NamedTuple):
+    """What the likelihood of the class mix says: its `ratio` over the limit, the classes that `changed` (1, C), and
+    `age` windows ago."""
+
+    ratio: float
+    changed: NDArray[np.bool_]
+    age: int
+
+
+NO_MIX = MixChange(0.0, np.zeros((1, 0), dtype=np.bool_), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reached:
+    """Distances over their limits after one window: `shapes` (4, F + 1) of each feature's distribution and of the class
+    mix at each time scale, `pairs` (S, P) of each pair of features at each of theirs.
+
+    Their noise, a usual size over the limit: `shape_noise` (F + 1,) and `pair_noise` of every pair. `mix` is what the
+    likelihood of the class mix says.
+    """
+
+    shapes: NDArray[np.float64]
+    pairs: NDArray[np.float64]
+    shape_noise: NDArray[np.float64]
+    pair_noise: float
+    mix: MixChange = NO_MIX
+
+    @property
+    def top(self) -> float:
+        """The largest of all, that of the mix's likelihood too."""
+        return max(float(self.largest.max()), self.mix.ratio)
+
+    @property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest at each place, that is at each time scale of shapes, then of pairs, (4 + S,)."""
+        return np.concatenate([each.max(axis=1, initial=0.0) for each in (self.shapes, self.pairs)])
+
+    def at(self, place: int) -> NDArray[np.float64]:
+        """All of one place, (F + 1,) or (P,)."""
+        return np.asarray([*self.shapes, *self.pairs][place])
+
+    def noise_at(self, place: int) -> NDArray[np.float64]:
+        """The noise of each of one place, (F + 1,) or (P,)."""
+        if place < len(self.shapes):
+            return self.shape_noise
+        return np.full(self.pairs.shape[1], self.pair_noise)

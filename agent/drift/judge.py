@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import restore_kept, take_number, take_object
-from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
+from agent.drift.alarm import Alarm, Gauge, Of, Shown
 from agent.drift.contexts import HOURS, Expected, hour_of
 from agent.drift.daily import Daily
 from agent.drift.day_kinds import kind_key, why_unseen
 from agent.drift.describe import Describer
-from agent.drift.distances import class_shares
+from agent.drift.distances import Reached, class_shares
 from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import DISTINCT, Excuse
 from agent.drift.light import LightFollower, SeenLight
@@ -69,7 +69,7 @@ class DriftJudge:
         self.set_budget(false_alarms_per_month)
         self._remembered = Remembered(reference, self._scorer.columns, self._scorer.limits.mix.size)
         self._last_end: float | None = None
-        self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
+        self._alarm, self._excuse, self._ratio, self._in_vain = Alarm(), Excuse(), 0.0, False
         self._passing, self._patience, self._daily = Passing(), Patience(), Daily()
         self._retrial: Retrial | None = None
         self._shown: dict[Of, Shown] = {}
@@ -198,13 +198,13 @@ class DriftJudge:
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
         remembered, scored = self._remembered, self._scorer(self._remembered.memory)
         features = self._describer.features(scored, remembered, expected.table)
-        classes = self._describer.classes(remembered)
         reached = self._describer.reached(remembered)
+        classes = self._describer.classes(remembered, reached.mix)
         pair = self._describer.pair(remembered.pairs, reached.pairs)
-        raised, ratio = self._patience.factor, self._ratio_of(remembered, scored, reached)
+        raised, ratio = self._patience.factor, self._ratio_of(scored, reached)
         kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
         familiar = self._alarm_step(window.end, kind, scored, reached)
-        passed = self._gap * self.reference.origin.window_seconds
+        passed, paused = self._gap * self.reference.origin.window_seconds, self._daily.pause_ends is not None
         self._daily.step(self._alarm.since, window.end, passed, kind, again=self._alarm.again)
         if self._alarm.on:
             self._patience.during(ratio)
@@ -234,15 +234,24 @@ class DriftJudge:
             alarm_since=self.alarm_since,
             raised=raised,
             pause_ends=self._daily.pause_ends,
+            normal_until=self._normal_until,
+            calm_day=(self._in_vain or paused) and not self.alarm,
         )
 
-    def _ratio_of(self, remembered: Remembered, scored: Scored, reached: Reached) -> float:
+    @property
+    def _normal_until(self) -> float | None:
+        """When the change that the alarm is on for may have begun."""
+        if self._alarm.since is None or self._retrial is None:
+            return self._daily.since
+        return self._alarm.since - self._retrial.day.least * self.reference.origin.window_seconds
+
+    def _ratio_of(self, scored: Scored, reached: Reached) -> float:
         """The largest of all that is judged, over its limit."""
-        mix = self._describer.likelihood(remembered.classes)[0]
-        return max(float(self._scorer.ratio(scored)), float(reached.largest.max()), mix)
+        return max(float(self._scorer.ratio(scored)), reached.top)
 
     def _alarm_step(self, now: float, kind: int, scored: Scored, reached: Reached) -> bool:
         """Raise or end the alarm, on a day of this kind; whether what is over the limit is a familiar excursion."""
+        self._in_vain = False
         if self._alarm.on:
             change, since, age = self._alarm.whole, self._alarm.since, self._alarm.age
             if self._watch(reached):
@@ -253,8 +262,7 @@ class DriftJudge:
             self._begin_anew()
             return False
         ratio, limit = float(self._scorer.ratio(scored)), self._patience.factor
-        mix, changed, age = self._describer.likelihood(self._remembered.classes)
-        if max(ratio, mix, float(reached.largest.max())) < limit:
+        if max(ratio, reached.top) < limit:
             self._excuse.rest(1)
             return False
         known = self._passing.joined(self.reference.calibration.excursions)
@@ -268,8 +276,8 @@ class DriftJudge:
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
         if ratio >= limit:
             self._raise(now, self._remembered.memory, *self._scorer.changed(scored), Of.FEATURES)
-        elif mix >= limit:
-            self._raise(now, self._remembered.classes, changed, age, Of.CLASSES)
+        elif reached.mix.ratio >= limit:
+            self._raise(now, self._remembered.classes, *reached.mix[1:], Of.CLASSES)
         else:
             self._alarm.raise_by_distance(now, reached)
         if self._alarm.of is not Of.FEATURES:
@@ -286,12 +294,12 @@ class DriftJudge:
         assert self._retrial is not None
         day, anew, ratio = self._retrial.day, self._retrial.anew, 0.0
         if not day.found:
-            ratio = self._ratio_of(anew, self._scorer(anew.memory), self._describer.reached(anew))
+            ratio = self._ratio_of(self._scorer(anew.memory), self._describer.reached(anew))
         higher, seconds = self._patience.after(day.limit), self.reference.origin.window_seconds
         if not self._retrial.step(kind, seconds, shows=shows, ratio=ratio, higher=higher):
             return False
         self._patience.ended(day.limit)
-        self._daily = Daily()
+        self._daily, self._in_vain = Daily(), True
         return self._alarm.end()
 
     def _raise(

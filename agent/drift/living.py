@@ -1,7 +1,8 @@
 """A living reference: updated day by day with what was judged normal; the recording stays as the anchor.
 
     window judged normal ──▶ its hour ──(a day without an alarm)──▶ settled ──(a day of settled hours)──▶ renewed
-    an alarm ──▶ all that has not settled is discarded: a drift begins before it is found
+    an alarm ──▶ what was seen since its change may have begun is discarded: a drift begins before it is found
+    an alarm that is over as a day was judged anew and nothing found (`retrial.py`, `daily.py`) ──▶ that day was normal
 
 Each day counts a fifth of what is normal then (the day before four fifths of that, and so on: 98 % come from the last
 17 days, 99.8 % from 28). What moves by a sigma in a week runs ahead of that by more than half a sigma, which is an
@@ -40,10 +41,15 @@ NEWEST = 0.2
 
 LONGEST_SECONDS = 28 * 86_400.0
 HOUR_SECONDS = 3600.0
+
+CAUTION_SECONDS = 6 * HOUR_SECONDS
+"""So much of what was normal before a change seems to have begun is not trusted either."""
+
 ITEMS = 32
 """Values kept per feature of an hour that waits: it counts a fifth at most, and so bends ranks by half a per cent."""
 
 _MOST_HOURS = 96
+_DOUBTFUL_HOURS = 25  # a day, and the hour under way
 _SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
 
 
@@ -70,32 +76,35 @@ class NormalHour:
 
 
 class NormalHours:
-    """The hours that wait to be taken in, oldest first."""
+    """The hours that wait to be taken in, oldest first; and the last day's of an alarm that is on, `doubtful`."""
 
     def __init__(self) -> None:
         self.hours: list[NormalHour] = []
+        self.doubtful: list[NormalHour] = []
 
     def add(self, window: WindowSketch, usual: UsualWindow) -> None:
-        """Add a window that was judged normal."""
-        if not window.frames:
-            return
-        start = window.start // HOUR_SECONDS * HOUR_SECONDS
-        # Where the clock went back, what lies ahead of it was under a wrong time.
-        self.hours = [each for each in self.hours if each.start <= start]
-        if not self.hours or self.hours[-1].start != start:
-            self._close_last()
-            width = len(window.sketches)
-            hour = NormalHour(start, 0.0, [Sketch() for _ in range(width)], np.zeros((width, 2)), Counter())
-            self.hours = [*self.hours, hour][-_MOST_HOURS:]
-        self.hours[-1].add(window, usual)
+        """Add a window that was judged normal: no alarm is on."""
+        self.doubtful = []
+        self.hours = _with(self.hours, window, usual, _MOST_HOURS)
 
-    def _close_last(self) -> None:
-        if self.hours:
-            self.hours[-1].sketches = [each.compact(ITEMS) for each in self.hours[-1].sketches]
+    def doubt(self, window: WindowSketch, usual: UsualWindow, normal_until: float) -> None:
+        """Put aside a window of an alarm that is on, and discard what was seen since its change may have begun."""
+        self.cut(normal_until)
+        self.doubtful = _with(self.doubtful, window, usual, _DOUBTFUL_HOURS)
+
+    def cut(self, normal_until: float) -> None:
+        """Discard the hours that may hold some of a change which seems to have begun then."""
+        last = normal_until - CAUTION_SECONDS - HOUR_SECONDS
+        self.hours = [each for each in self.hours if each.start <= last]
+
+    def trust(self, since: float) -> None:
+        """What was doubtful is known to have been normal `since` then."""
+        self.hours += [each for each in self.doubtful if each.start >= since]
+        self.doubtful = []
 
     def discard(self) -> None:
-        """An alarm is on: nothing that has not settled is known to be normal."""
-        self.hours = []
+        """Another reference is in force: nothing is known to be normal."""
+        self.hours, self.doubtful = [], []
 
     def take(self, now: float) -> list[NormalHour]:
         """The hours that have settled, a day of them, which wait no longer; none where it is too early."""
@@ -130,6 +139,25 @@ class NormalHours:
         if starts != sorted(set(starts)):
             raise BadInput("`hours` are out of order")
         return made
+
+
+def _with(
+    hours: Sequence[NormalHour], window: WindowSketch, usual: UsualWindow, most: int
+) -> list[NormalHour]:
+    """The hours with one more window, the newest `most` of them."""
+    if not window.frames:
+        return list(hours)
+    start = window.start // HOUR_SECONDS * HOUR_SECONDS
+    # Where the clock went back, what lies ahead of it was under a wrong time.
+    kept = [each for each in hours if each.start <= start]
+    if not kept or kept[-1].start != start:
+        if kept:
+            kept[-1].sketches = [each.compact(ITEMS) for each in kept[-1].sketches]
+        width = len(window.sketches)
+        hour = NormalHour(start, 0.0, [Sketch() for _ in range(width)], np.zeros((width, 2)), Counter())
+        kept = [*kept, hour][-most:]
+    kept[-1].add(window, usual)
+    return kept
 
 
 def _restored(entry: Mapping[str, Any], features: int) -> NormalHour:

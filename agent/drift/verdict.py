@@ -94,7 +94,9 @@ class DriftVerdict:
     has been gone for a while; `alarm_since` is the window's end at which it went on. `outliers` is what single frames
     show where they alone keep the alarm on. `raised` is what limits are multiplied by while no alarm is on, since
     others came and went (patience.py). `pause_ends` is when the alarm is over if what comes and goes with the hours
-    stays away until then (daily.py); None where it is there, or no alarm is on.
+    stays away until then (daily.py); None where it is there, or no alarm is on. `normal_until` is when the change that
+    the alarm is on for may have begun; None while it is off. `calm_day` says that the alarm is over now, as nothing was
+    found in a day that was judged anew (retrial.py, daily.py).
     """
 
     camera: str
@@ -117,6 +119,8 @@ class DriftVerdict:
     outliers: OutlierCount | None = None
     raised: float = 1.0
     pause_ends: float | None = None
+    normal_until: float | None = None
+    calm_day: bool = False
 
     @classmethod
     def not_judged(

@@ -23,6 +23,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.types import Observation
 from agent.core.untrusted import parse_kept, take_object, take_text
 from agent.drift.living import Creep, NormalHour, NormalHours, creep, renew
+from agent.drift.retrial import DAY_SECONDS
 from agent.drift.verdict import DriftVerdict
 from agent.references.sampling import SampledWindow
 from agent.references.store import LARGEST, LIVING, ReferenceStore, ReferenceVersion
@@ -107,7 +108,7 @@ class Living:
 
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled
-        self._hours = NormalHours()
+        self._hours, self._alarm = NormalHours(), False
         self._saved_at: float | None = None
 
     def restore(self, store: ReferenceStore, camera: str, stored: StoredReference | None) -> None:
@@ -147,14 +148,21 @@ class Living:
         """One more window, and the verdict on it, if it was judged by `stored`."""
         if not self._enabled or stored is None or verdict is None or not _can_live(stored):
             return
+        self._alarm = verdict.alarm
+        if not verdict.judged or verdict.end != window.sketch.end:
+            return
         if verdict.alarm:
-            self._hours.discard()
-        elif verdict.judged and verdict.ratio < 1.0 and verdict.end == window.sketch.end:
+            until = verdict.start if verdict.normal_until is None else verdict.normal_until
+            self._hours.doubt(window.sketch, stored.reference.usual, until)
+            return
+        if verdict.calm_day:
+            self._hours.trust(verdict.end - DAY_SECONDS)
+        if verdict.ratio < 1.0:
             self._hours.add(window.sketch, stored.reference.usual)
 
     def due(self, now: float) -> HourRenewal | None:
-        """What is to be taken in now, if anything."""
-        hours = self._hours.take(now)
+        """What is to be taken in now, if anything; nothing while an alarm is on."""
+        hours = [] if self._alarm else self._hours.take(now)
         return HourRenewal(hours=hours) if hours else None
 
 

@@ -77,5 +77,14 @@ class FrameMonitor:
         if self.found is not None and verdict.judged:
             self.alarm.step(self.found, window.sketch.end)
         since = self.alarm.drift_since(verdict.alarm_since)
-        alone = self.found if self.alarm.since is not None and not verdict.alarm else None
-        return dataclasses.replace(verdict, alarm=since is not None, alarm_since=since, outliers=alone)
+        alone, until = self.found if self.alarm.since is not None and not verdict.alarm else None, None
+        if self.alarm.since is not None:
+            until = self.alarm.since - (HOLD + 1) * (window.sketch.end - window.sketch.start)
+        begins = [each for each in (until, verdict.normal_until) if each is not None]
+        return dataclasses.replace(
+            verdict,
+            alarm=since is not None,
+            alarm_since=since,
+            outliers=alone,
+            normal_until=min(begins, default=None),
+        )

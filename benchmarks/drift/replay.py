@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
-from agent.drift.alarm import Alarm, Of, Reached, Shown
+from agent.drift.alarm import Alarm, Of, Shown
 from agent.drift.contexts import HOURS, SLOT_SECONDS
 from agent.drift.day_kinds import kind_key
+from agent.drift.distances import Reached
 from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import LEAST_SHARE, DriftJudge

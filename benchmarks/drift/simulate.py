@@ -100,7 +100,8 @@ def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[
 
 class Course:
     """One stream, judged piece by piece; `alarms`, windows `inside` alarms, and what was seen. A daily alarm was `raised`
-    several times."""
+    several times. `normal_until` is when the last alarm's change may have begun, `calm_at` when one was over last as
+    nothing was found in a day."""
 
     def __init__(self, replay: Replay) -> None:
         self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
@@ -108,6 +109,7 @@ class Course:
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._patience, self._budget = Patience(), replay.budget
         self._alarm, self._daily, self.raised = Alarm(), Daily(), 0
+        self.normal_until, self.calm_at = self._start, 0.0
         self._began: float | None = None
         self._watch: Watch | None = None
 
@@ -151,6 +153,7 @@ class Course:
             return passed
         self.past = replay.judge([seen[:passed]], self.past)[1]
         self._watch = replay.watch(self._alarm, self.past, seen.weights[found], began, self._patience)
+        self.normal_until = began - WINDOW * self._watch.trial.least
         paused = self._daily.since
         self._pass(replay, 1, since=self._now + WINDOW)
         self.raised += 1
@@ -168,7 +171,7 @@ class Course:
         if lasted is not None:
             self._patience.ended(self._watch.trial.limit if self._watch.vain else 1.0)
             if self._watch.vain:
-                self._daily = Daily()
+                self._daily, self.calm_at = Daily(), self._now + WINDOW
             self._pass(replay, 1)
             if self._watch.change is not None and not self._daily.daily:
                 since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
@@ -182,7 +185,10 @@ class Course:
         """So many windows pass while the alarm is on `since` then, or off."""
         for _ in range(windows):
             kind, self._passed = replay.kind_of(self._now), self._passed + 1
+            paused = self._daily.pause_ends is not None
             self._daily.step(since, self._now, WINDOW, kind, again=self._alarm.again)
+            if paused and self._daily.since is None:
+                self.calm_at = self._now
         self._began = since
 
     def grow(self, before: Replay, to: Replay) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.alarm import CALM, Alarm, Gauge, Of, Reached, Shown
+from agent.drift.alarm import CALM, Alarm, Gauge, Of, Shown
+from agent.drift.distances import Reached
 from agent.drift.memory import AGES, KEEP, fade
 from agent.drift.noise import DECAYS, matched_filters
 

@@ -146,10 +146,48 @@ def test_hours_are_taken_in_once_a_day_of_them_has_settled():
     assert not waiting.take(MIDNIGHT + SETTLE_SECONDS + RENEW_SECONDS)
 
 
-def test_after_an_alarm_nothing_is_left_to_be_taken_in():
+def test_by_another_reference_nothing_is_left_to_be_taken_in():
     waiting = filled(49)
     waiting.discard()
     assert not waiting.take(MIDNIGHT + 10 * DAY)
+
+
+def in_alarm(waiting, hours, began, now):
+    """So many hours of an alarm that is on from `now`, a window each; its change seems to have begun at `began`."""
+    camera = Camera(6, now)
+    for _ in range(hours):
+        for window in camera.windows(1):
+            waiting.doubt(window, _usual(window), began)
+        camera.now += HOUR_SECONDS - 60.0
+
+
+def test_an_alarm_costs_what_may_hold_some_of_its_change_and_no_more():
+    """A shower each third day kept a reference as it was for ever: each discarded the two days before it."""
+    waiting, began = filled(49), MIDNIGHT + 44 * HOUR_SECONDS
+    in_alarm(waiting, 3, began, MIDNIGHT + 49 * HOUR_SECONDS)
+    for window in Camera(7, MIDNIGHT + 52 * HOUR_SECONDS).windows(1):
+        waiting.add(window, _usual(window))
+    left = [(each.start - MIDNIGHT) / HOUR_SECONDS for each in waiting.hours]
+    assert left == [*range(38), 52], "six hours more than it seems to have lasted"
+
+
+def test_a_day_that_was_judged_anew_and_found_normal_is_taken_in():
+    waiting, now = filled(4), MIDNIGHT + 4 * HOUR_SECONDS
+    in_alarm(waiting, 60, now - 8 * HOUR_SECONDS, now)
+    assert len(waiting.doubtful) == 25, "what is kept of an alarm is bounded"
+    over = now + 60 * HOUR_SECONDS
+    waiting.trust(over - DAY)
+    assert [each.start for each in waiting.hours] == [over - DAY + HOUR_SECONDS * each for each in range(24)]
+    assert waiting.doubtful == []
+
+
+def test_after_an_alarm_of_another_kind_nothing_of_it_is_taken_in():
+    waiting, now = filled(4), MIDNIGHT + 4 * HOUR_SECONDS
+    in_alarm(waiting, 30, now - 8 * HOUR_SECONDS, now)
+    for window in Camera(7, now + 30 * HOUR_SECONDS).windows(1):
+        waiting.add(window, _usual(window))
+    waiting.trust(0.0)
+    assert [each.start for each in waiting.hours] == [now + 30 * HOUR_SECONDS]
 
 
 def test_where_the_clock_goes_back_what_lay_ahead_is_discarded_and_what_waits_is_bounded():

@@ -120,6 +120,25 @@ def test_an_alarm_of_which_nothing_says_anything_is_over_after_a_day_that_does_n
     assert not any(on[on.index(False) :])
 
 
+def test_the_verdict_says_since_when_something_may_have_changed_and_that_a_day_was_calm(in_alarm, reference):
+    judge, camera = in_alarm
+    verdicts = [judge.judge(window, window.end) for window in camera.windows(A_DAY + 10)]
+    over = [each.alarm for each in verdicts].index(False)
+    assert [number for number, each in enumerate(verdicts) if each.calm_day] == [over]
+    assert {each.normal_until is None for each in verdicts[over:]} == {True}
+    judge, camera = DriftJudge(reference), Slow(2, MIDNIGHT + 3 * DAY_SECONDS)
+    alarms(judge, camera, 20)
+    changed = camera.now
+    verdicts = [judge.judge(window, window.end) for window in camera.windows(12, feature=0, shift=5.0)]
+    on = [each.normal_until for each in verdicts if each.normal_until is not None]
+    assert on
+    assert len(set(on)) == 1, "as it was when it was found"
+    assert changed - 6 * 3600.0 < on[0] <= changed
+    ended = [judge.judge(window, window.end) for window in camera.windows(40)]
+    assert not ended[-1].alarm
+    assert not any(each.calm_day for each in ended), "it was there, and is gone"
+
+
 def test_a_change_that_lasts_is_found_anew_each_day(in_alarm):
     judge, camera = in_alarm
     since = judge.alarm_since

@@ -75,7 +75,22 @@ def test_a_drift_is_never_taken_in(made, of_a_day):
     assert made.monitor.status()["reference"]["id"] == of_a_day.id
     made.monitor.save(source.now)
     made.settle()
-    assert json.loads(made.store.read("front", LIVING))["hours"] == [], "nor what came just before it"
+    waiting = [each["start"] for each in json.loads(made.store.read("front", LIVING))["hours"]]
+    assert len(waiting) <= 20 - 4, "nor what came just before it"
+
+
+def test_an_event_of_hours_costs_no_more_than_it(made, of_a_day):
+    """Where something came every other day a reference stayed as it was: each discarded two days."""
+    source = Hourly(start=NOON + HOUR, seed=5)
+    made.feed(source, 30)
+    told = made.feed(source, 5, contrast=-9, brightness=9, entropy=9)
+    assert told[-1][0]["drift_state"] == "drift"
+    assert made.monitor.status()["reference"]["id"] == of_a_day.id
+    told = made.feed(source, 20)
+    assert told[-1][0]["drift_state"] == "normal"
+    lived = made.monitor.status()["reference"]["lived"]
+    assert lived is not None
+    assert lived["anchor"] == of_a_day.id
 
 
 def test_what_waits_and_what_was_judged_survive_a_restart_across_a_renewal(made, of_a_day):

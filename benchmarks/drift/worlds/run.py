@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.evidence import Looks, log_steps
-from agent.drift.living import ITEMS, NormalHour, renew
+from agent.drift.living import ITEMS, NormalHour, NormalHours, renew
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, block_of, looks_of, record
@@ -97,30 +97,32 @@ def minutes_of(world: World, minutes: int) -> NDArray[np.float64]:
 
 @dataclass(slots=True, eq=False)
 class Judged:
-    """One world judged by one reference: as it was recorded, or by one that `lives`; `days` that wait to be taken in."""
+    """One world judged by one reference: as it was recorded, or by one that `lives`; `hours` that wait to be taken in."""
 
     replay: Replay
     lives: bool
     course: Course
-    days: list[tuple[float, NDArray[np.float32], Looks]] = field(default_factory=list)
+    hours: NormalHours = field(default_factory=NormalHours)
 
     def add(
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        before, alarmed = self.course.raised, self.course.alarmed
+        rows, logs = values.reshape(24, -1, values.shape[1]), None
+        if self.lives:
+            logs = log_steps(looks.steps, self.replay.reference.usual)
         for hour in range(24):  # what is known of new days changes when an alarm ends
             part = slice(hour * HOUR_MINUTES, (hour + 1) * HOUR_MINUTES)
+            before, alarmed = self.course.raised, self.course.alarmed
             self.add_hour(looks[part], starts[part])
-        alarmed |= self.course.raised > before
-        if not self.lives:
-            return
-        if alarmed:
-            self.days = []
-            return
-        self.days.append((starts[0], values, looks))
-        if len(self.days) > 1:  # a day without an alarm has passed since
-            self._renew(world, *self.days.pop(0))
+            alarmed |= self.course.raised > before
+            frames = looks.frames[part]
+            if logs is not None and frames.any():
+                self._wait(_normal_hour(starts[part][0], rows[hour], frames, logs[part]), alarmed=alarmed)
+        if self.lives and not self.course.alarmed and (taken := self.hours.take(world.now)):
+            made = renew(self.replay.reference, taken, world.now, world.utc_offset(world.now))
+            days, self.replay = self.replay.new_days, Replay(made, utc_offset=world.utc_offset)
+            self.replay.new_days = days
 
     def add_hour(self, looks: Looks, starts: NDArray[np.float64]) -> None:
         """The next windows, of an hour at most."""
@@ -130,31 +132,29 @@ class Judged:
         if self.course.raised > raised:
             self.replay.new_days.turn(local, alarm=True)
 
-    def _renew(self, world: World, start: float, values: NDArray[np.float32], looks: Looks) -> None:
-        per_hour, usual = DAY_MINUTES // 24, self.replay.reference.usual
-        rows, logs = values.reshape(24, -1, values.shape[1]), log_steps(looks.steps, usual)
-        hours = []
-        for number in range(24):
-            part = slice(number * per_hour, (number + 1) * per_hour)
-            seen = int(looks.frames[part].sum())
-            if not seen:
-                continue
-            block = block_of(rows[number][np.arange(seen) * len(rows[number]) // seen], NAMES)
-            known = np.isfinite(logs[part])
-            sums = np.stack([np.where(known, logs[part], 0.0).sum(axis=0), known.sum(axis=0)], axis=1)
-            hours.append(
-                NormalHour(
-                    start + 3600.0 * number,
-                    WINDOW * int((looks.frames[part] > 0).sum()),
-                    [each.compact(ITEMS) for each in block.sketches],
-                    sums,
-                    Counter(),
-                )
-            )
-        if hours:
-            made = renew(self.replay.reference, hours, world.now, world.utc_offset(world.now))
-            days, self.replay = self.replay.new_days, Replay(made, utc_offset=world.utc_offset)
-            self.replay.new_days = days
+    def _wait(self, hour: NormalHour, *, alarmed: bool) -> None:
+        """An hour waits, which is doubtful if it was in alarm."""
+        if not alarmed:
+            self.hours.hours.append(hour)
+            return
+        self.hours.cut(self.course.normal_until)
+        self.hours.doubtful = [*self.hours.doubtful, hour][-25:]
+        if self.course.alarmed:
+            return
+        if self.course.calm_at > hour.start:
+            self.hours.trust(self.course.calm_at - 60 * DAY_MINUTES)
+        self.hours.doubtful = []
+
+
+def _normal_hour(
+    start: float, rows: NDArray[np.float32], frames: NDArray[np.int64], logs: NDArray[np.float64]
+) -> NormalHour:
+    """An hour of windows with so many `frames`, (W,), of which the first of `rows` are known, and logarithms of steps."""
+    seen, known = int(frames.sum()), np.isfinite(logs)
+    block = block_of(rows[np.arange(seen) * len(rows) // seen], NAMES)
+    sums = np.stack([np.where(known, logs, 0.0).sum(axis=0), known.sum(axis=0)], axis=1)
+    sketches = [each.compact(ITEMS) for each in block.sketches]
+    return NormalHour(start, WINDOW * int((frames > 0).sum()), sketches, sums, Counter())
 
 
 def false_alarms(judged: Mapping[str, Judged], world: World, days: int) -> dict[str, tuple[list[str], float]]:
