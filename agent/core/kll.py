@@ -281,8 +281,10 @@ def _halve(levels: list[NDArray[np.float32]], level: int) -> None:
     spare, pairs = kept[: kept.size % 2], kept[kept.size % 2 :]
     if level + 1 == len(levels):
         levels.append(np.empty(0, np.float32))
-    # First or second of each pair, in turn by level: the two errors point in opposite directions.
-    levels[level + 1] = np.sort(np.concatenate((levels[level + 1], pairs[(level + 1) % 2 :: 2])))
+    # First and second of the pairs in turn: of all of them the first, the whole would lie lower than it does.
+    numbers = np.arange(pairs.size // 2)
+    chosen = pairs[2 * numbers + (numbers + level + 1) % 2]
+    levels[level + 1] = np.sort(np.concatenate((levels[level + 1], chosen)))
     levels[level] = spare
 
 

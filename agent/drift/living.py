@@ -49,6 +49,9 @@ ITEMS = 32
 """Values kept per feature of an hour that waits: it counts a fifth at most, and so bends ranks by half a per cent."""
 
 _MOST_HOURS = 96
+_GOLDEN, _SILVER = 0.6180339887498949, 0.41421356237309515
+"""Their multiples are spread evenly over 0..1: no hour and no feature is bent the same way as the next."""
+
 _DOUBTFUL_HOURS = 25  # a day, and the hour under way
 _SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
 
@@ -214,12 +217,16 @@ def _seen(reference: Reference, taken: Sequence[NormalHour], start: float) -> tu
 
 def _renewed(normal: HourNormal, hour: NormalHour, share: float, class_ids: Sequence[int]) -> HourNormal:
     logs, boxes, total = _log_steps(hour), _boxes(hour, class_ids), normal.classes.sum()
+    hours = hour.start // HOUR_SECONDS
     mixed = normal.log_steps + share * (logs - normal.log_steps)
     classes = boxes if not total else normal.classes
     if total and boxes.sum():
         classes = (1.0 - share) * normal.classes + share * total / boxes.sum() * boxes
     return HourNormal(
-        sketches=tuple(blend(*each, share) for each in zip(normal.sketches, hour.sketches, strict=True)),
+        sketches=tuple(
+            blend(old, new, share, (_GOLDEN * hours + _SILVER * number) % 1.0)
+            for number, (old, new) in enumerate(zip(normal.sketches, hour.sketches, strict=True))
+        ),
         log_steps=np.where(
             np.isnan(logs), normal.log_steps, np.where(np.isnan(normal.log_steps), logs, mixed)
         ),
@@ -244,8 +251,12 @@ def _boxes(hour: NormalHour, class_ids: Sequence[int]) -> NDArray[np.float64]:
     return np.array([hour.classes[number] for number in class_ids], dtype=np.float64)
 
 
-def blend(old: Sketch, new: Sketch, share: float) -> Sketch:
-    """KEPT_ITEMS values of which `share` come from `new`; ends move by that share as well, and so an outlier fades."""
+def blend(old: Sketch, new: Sketch, share: float, part: float = 0.5) -> Sketch:
+    """KEPT_ITEMS values of which `share` come from `new`: of each equal part of the whole the one at `part`, 0..1.
+
+    Were that the middle each time, a small change would never be followed: the value that was there covers it time and
+    again. Ends that lie further in fade by that share, and so does an outlier.
+    """
     if not (old.count and new.count):
         return old if old.count else new.compact(KEPT_ITEMS)
     (first, before), (second, after) = old.weighted(), new.weighted()
@@ -253,12 +264,11 @@ def blend(old: Sketch, new: Sketch, share: float) -> Sketch:
     weights = np.concatenate([(1.0 - share) * before / before.sum(), share * after / after.sum()])
     order = np.argsort(values, kind="stable")
     ends = np.cumsum(weights[order])
-    ranks = (np.arange(KEPT_ITEMS) + 0.5) / KEPT_ITEMS
+    ranks = (np.arange(KEPT_ITEMS) + part) / KEPT_ITEMS
     kept = values[order][np.minimum(np.searchsorted(ends, ranks), values.size - 1)]
-    low, high = (
-        was + share * (now - was) for was, now in ((old.minimum, new.minimum), (old.maximum, new.maximum))
-    )
-    return Sketch.evenly(kept, min(low, float(kept[0])), max(high, float(kept[-1])))
+    low = min(new.minimum, old.minimum + share * (new.minimum - old.minimum), float(kept[0]))
+    high = max(new.maximum, old.maximum + share * (new.maximum - old.maximum), float(kept[-1]))
+    return Sketch.evenly(kept, low, high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

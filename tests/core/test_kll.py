@@ -131,6 +131,15 @@ def test_a_compacted_sketch_merges_and_updates_like_any_other():
     assert abs(small.quantiles([0.5])[0]) < 0.06
 
 
+@pytest.mark.parametrize("items", [32, 64])
+def test_compacting_moves_the_whole_neither_up_nor_down(items):
+    means = []
+    for seed in range(120):
+        values, weights = sketch_of(normal(1800, seed)).compact(items).weighted()
+        means.append(np.average(values.astype(float), weights=weights) - normal(1800, seed).mean())
+    assert np.mean(means) == pytest.approx(0.0, abs=0.008), "it was 0.03 too low, and 0.016 too high"
+
+
 def test_compacting_beats_a_smaller_k_of_the_same_size():
     points, worst = np.linspace(-1.5, 1.5, 25), {"compact": [], "k": []}
     for seed in range(50):

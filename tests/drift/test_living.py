@@ -111,6 +111,45 @@ def test_a_reference_stays_as_wide_as_days_are_however_often_it_is_renewed(week_
     assert len(to_json(reference)) < 1.2 * len(to_json(week_old))
 
 
+def random_hour(start, random, shift=0.0):
+    sketches = [Sketch() for _ in NAMES]
+    for sketch in sketches:
+        sketch.update((shift + random.standard_normal(1800)).astype(np.float32))
+    return NormalHour(
+        start, HOUR_SECONDS, [each.compact(32) for each in sketches], np.zeros((5, 2)), Counter()
+    )
+
+
+def level(reference):
+    """The mean of all hours and features, in sigma."""
+    every = [sketch.weighted() for hour in reference.hours.values() for sketch in hour.sketches]
+    return float(np.mean([np.average(values.astype(float), weights=weights) for values, weights in every]))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.04, -0.04])
+def test_a_reference_goes_where_what_it_takes_in_is_however_small_the_change(week_old, shift):
+    """All features lay 0.03 sigma below what was there after some days: alarms of all of them together."""
+    random, hours = np.random.default_rng(5), {}
+    for hour in week_old.hours:
+        first = random_hour(0.0, random)
+        hours[hour] = dataclasses.replace(week_old.hours[hour], sketches=tuple(first.sketches))
+    reference = dataclasses.replace(week_old, hours=hours)
+    for day in range(1, 21):
+        taken = [random_hour(MIDNIGHT + DAY * day + HOUR_SECONDS * hour, random, shift) for hour in hours]
+        reference = renew(reference, taken, MIDNIGHT + DAY * (day + 1), 0.0)
+    assert level(reference) == pytest.approx(shift, abs=0.012)
+
+
+def test_no_value_that_is_taken_in_lies_beyond_the_ends():
+    """Ends that were means of each day's were narrower than any week, and its rare values off the scale."""
+    random = np.random.default_rng(6)
+    old = random_hour(0.0, random).sketches[0]
+    for _ in range(30):
+        new = random_hour(0.0, random).sketches[0]
+        old = blend(old, new, NEWEST)
+        assert old.minimum <= new.minimum < new.maximum <= old.maximum
+
+
 def test_an_outlier_fades():
     old, new = Sketch(), Sketch()
     old.update(np.array([*np.linspace(0, 1, 200), 1e6], np.float32))
