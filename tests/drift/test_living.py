@@ -220,6 +220,14 @@ def test_a_day_that_was_judged_anew_and_found_normal_is_taken_in():
     assert waiting.doubtful == []
 
 
+def test_where_the_clock_goes_back_in_an_alarm_no_hour_is_there_twice():
+    waiting, now = filled(4), MIDNIGHT + 3 * HOUR_SECONDS
+    in_alarm(waiting, 3, MIDNIGHT + 3000 * DAY, now)
+    waiting.trust(MIDNIGHT)
+    assert [each.start for each in waiting.hours] == [MIDNIGHT + HOUR_SECONDS * each for each in range(6)]
+    assert NormalHours.restore(json.loads(json.dumps(waiting.state())), len(NAMES)).hours
+
+
 def test_after_an_alarm_of_another_kind_nothing_of_it_is_taken_in():
     waiting, now = filled(4), MIDNIGHT + 4 * HOUR_SECONDS
     in_alarm(waiting, 30, now - 8 * HOUR_SECONDS, now)
