@@ -138,6 +138,19 @@ class Sketch:
         """
         return _compacted(self, items)
 
+    def even(self, items: int) -> Sketch:
+        """A sketch of `items` of the same values that all stand for as many; of fewer values it has all, as they are.
+
+        Each lies in the middle of its share, so they are neither higher nor lower than the whole; those of `compact`
+        may be by half a value's weight. How many there were is not kept.
+        """
+        values, weights = self.weighted()
+        if values.size <= items:
+            return self.copy()
+        ends = np.cumsum(weights)
+        chosen = np.searchsorted(ends, (np.arange(items) + 0.5) / items * ends[-1])
+        return Sketch.evenly(values[chosen], self.minimum, self.maximum, self.k)
+
     def mapped(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Sketch:
         """A sketch of values changed by `change`, which takes ascending values and gives them ascending."""
         values, weights, minimum, maximum = _parse(self.to_bytes())
@@ -281,10 +294,8 @@ def _halve(levels: list[NDArray[np.float32]], level: int) -> None:
     spare, pairs = kept[: kept.size % 2], kept[kept.size % 2 :]
     if level + 1 == len(levels):
         levels.append(np.empty(0, np.float32))
-    # First and second of the pairs in turn: of all of them the first, the whole would lie lower than it does.
-    numbers = np.arange(pairs.size // 2)
-    chosen = pairs[2 * numbers + (numbers + level + 1) % 2]
-    levels[level + 1] = np.sort(np.concatenate((levels[level + 1], chosen)))
+    # First or second of each pair, in turn by level: the two errors point in opposite directions.
+    levels[level + 1] = np.sort(np.concatenate((levels[level + 1], pairs[(level + 1) % 2 :: 2])))
     levels[level] = spare
 
 

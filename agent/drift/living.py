@@ -156,7 +156,7 @@ def _with(
     kept = [each for each in hours if each.start <= start]
     if not kept or kept[-1].start != start:
         if kept:
-            kept[-1].sketches = [each.compact(ITEMS) for each in kept[-1].sketches]
+            kept[-1].sketches = [each.even(ITEMS) for each in kept[-1].sketches]
         width = len(window.sketches)
         hour = NormalHour(start, 0.0, [Sketch() for _ in range(width)], np.zeros((width, 2)), Counter())
         kept = [*kept, hour][-most:]
@@ -237,7 +237,7 @@ def _renewed(normal: HourNormal, hour: NormalHour, share: float, class_ids: Sequ
 
 def _new(hour: NormalHour, class_ids: Sequence[int]) -> HourNormal:
     return HourNormal(
-        sketches=tuple(each.compact(KEPT_ITEMS) for each in hour.sketches),
+        sketches=tuple(each.even(KEPT_ITEMS) for each in hour.sketches),
         log_steps=_log_steps(hour),
         classes=_boxes(hour, class_ids),
     )
@@ -259,7 +259,7 @@ def blend(old: Sketch, new: Sketch, share: float, part: float = 0.5) -> Sketch:
     again. Ends that lie further in fade by that share, and so does an outlier.
     """
     if not (old.count and new.count):
-        return old if old.count else new.compact(KEPT_ITEMS)
+        return old if old.count else new.even(KEPT_ITEMS)
     (first, before), (second, after) = old.weighted(), new.weighted()
     values = np.concatenate([first, second])
     weights = np.concatenate([(1.0 - share) * before / before.sum(), share * after / after.sum()])

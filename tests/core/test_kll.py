@@ -132,12 +132,21 @@ def test_a_compacted_sketch_merges_and_updates_like_any_other():
 
 
 @pytest.mark.parametrize("items", [32, 64])
-def test_compacting_moves_the_whole_neither_up_nor_down(items):
+def test_an_even_part_lies_neither_higher_nor_lower_than_the_whole(items):
     means = []
     for seed in range(120):
-        values, weights = sketch_of(normal(1800, seed)).compact(items).weighted()
-        means.append(np.average(values.astype(float), weights=weights) - normal(1800, seed).mean())
-    assert np.mean(means) == pytest.approx(0.0, abs=0.008), "it was 0.03 too low, and 0.016 too high"
+        part = sketch_of(normal(1800, seed)).even(items)
+        values, weights = part.weighted()
+        assert (values.size, set(weights.tolist())) == (items, {1})
+        assert (part.minimum, part.maximum) == (normal(1800, seed).min(), normal(1800, seed).max())
+        means.append(values.mean(dtype=float) - normal(1800, seed).mean())
+    assert np.mean(means) == pytest.approx(0.0, abs=0.008), "of a compacted one it is -0.03, or 0.016"
+
+
+def test_an_even_part_of_few_values_are_all_of_them():
+    few = sketch_of(normal(20)).even(32)
+    assert few.count == 20
+    assert few.quantiles([0.5]) == sketch_of(normal(20)).quantiles([0.5])
 
 
 def test_compacting_beats_a_smaller_k_of_the_same_size():

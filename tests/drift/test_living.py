@@ -115,9 +115,7 @@ def random_hour(start, random, shift=0.0):
     sketches = [Sketch() for _ in NAMES]
     for sketch in sketches:
         sketch.update((shift + random.standard_normal(1800)).astype(np.float32))
-    return NormalHour(
-        start, HOUR_SECONDS, [each.compact(32) for each in sketches], np.zeros((5, 2)), Counter()
-    )
+    return NormalHour(start, HOUR_SECONDS, [each.even(32) for each in sketches], np.zeros((5, 2)), Counter())
 
 
 def level(reference):

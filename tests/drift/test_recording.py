@@ -31,7 +31,7 @@ def test_the_extremes_are_kept_though_few_values_are():
     values, weights = kept(sketch)
     assert values.size <= KEPT_ITEMS + 2
     assert (values[0], values[-1]) == (0.0, 4999.0)
-    assert weights.sum() == 5000
+    assert weights.sum() == pytest.approx(5000, rel=1 / KEPT_ITEMS)
     assert kept(Sketch())[0].size == 0
 
 

@@ -153,7 +153,7 @@ def _normal_hour(
     seen, known = int(frames.sum()), np.isfinite(logs)
     block = block_of(rows[np.arange(seen) * len(rows) // seen], NAMES)
     sums = np.stack([np.where(known, logs, 0.0).sum(axis=0), known.sum(axis=0)], axis=1)
-    sketches = [each.compact(ITEMS) for each in block.sketches]
+    sketches = [each.even(ITEMS) for each in block.sketches]
     return NormalHour(start, WINDOW * int((frames > 0).sum()), sketches, sums, Counter())
 
 
