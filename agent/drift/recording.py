@@ -137,15 +137,12 @@ def gather(recording: Recording) -> Gathered:
 
 def kept(sketch: Sketch) -> Samples:
     """A block's values as they are compared: KEPT_ITEMS that stand for as many each, and the extremes at no weight."""
-    values, weights = sketch.weighted()
+    values, weights = sketch.even(KEPT_ITEMS).weighted()
     if not values.size:
         return values, weights
     ends = np.array([sketch.minimum, sketch.maximum], dtype=np.float32)
-    whole = np.concatenate((ends[:1], values, ends[1:])), np.concatenate(([0], weights, [0]))
-    if values.size <= KEPT_ITEMS:
-        return whole
-    thin, alike = thinned(whole, KEPT_ITEMS)
-    return thin, alike * max(1, int(weights.sum()) // KEPT_ITEMS)
+    each = sketch.count // int(weights.sum())  # of many values how many each stands for
+    return np.concatenate((ends[:1], values, ends[1:])), np.concatenate(([0], each * weights, [0]))
 
 
 def tally(counts: Mapping[int, int], class_ids: Sequence[int]) -> NDArray[np.float64]:
