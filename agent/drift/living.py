@@ -103,8 +103,8 @@ class NormalHours:
     def trust(self, since: float) -> None:
         """What was doubtful is known to have been normal `since` then."""
         since = max([since, *(each.start + HOUR_SECONDS for each in self.hours)])  # clocks go back
-        self.hours += [each for each in self.doubtful if each.start >= since]
-        self.doubtful = []
+        known = [each for each in self.doubtful if each.start >= since]
+        self.hours, self.doubtful = [*self.hours, *known][-_MOST_HOURS:], []
 
     def discard(self) -> None:
         """Another reference is in force: nothing is known to be normal."""

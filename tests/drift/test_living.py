@@ -6,6 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.kll import Sketch
 from agent.drift.evidence import UsualWindow
@@ -218,12 +220,64 @@ def test_a_day_that_was_judged_anew_and_found_normal_is_taken_in():
     assert waiting.doubtful == []
 
 
+def test_however_much_waits_a_day_that_is_trusted_leaves_it_as_bounded():
+    waiting = filled(110)
+    in_alarm(waiting, 30, MIDNIGHT + 1000 * DAY, MIDNIGHT + 110 * HOUR_SECONDS)
+    waiting.trust(0.0)
+    again = NormalHours.restore(json.loads(json.dumps(waiting.state())), len(NAMES))
+    assert len(again.hours) == 96
+    assert again.hours[-1].start == MIDNIGHT + 139 * HOUR_SECONDS
+
+
 def test_where_the_clock_goes_back_in_an_alarm_no_hour_is_there_twice():
     waiting, now = filled(4), MIDNIGHT + 3 * HOUR_SECONDS
     in_alarm(waiting, 3, MIDNIGHT + 3000 * DAY, now)
     waiting.trust(MIDNIGHT)
     assert [each.start for each in waiting.hours] == [MIDNIGHT + HOUR_SECONDS * each for each in range(6)]
     assert NormalHours.restore(json.loads(json.dumps(waiting.state())), len(NAMES)).hours
+
+
+STEP = st.one_of(
+    st.tuples(st.just("add"), st.integers(1, 400)),
+    st.tuples(st.just("doubt"), st.integers(1, 400)),
+    st.tuples(st.just("trust"), st.integers(0, 3000)),
+    st.tuples(st.just("take"), st.just(0)),
+    st.tuples(st.just("restart"), st.just(0)),
+    st.tuples(st.just("clock"), st.integers(-100_000, 100_000)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEP, max_size=25))
+def test_whatever_alarms_and_clocks_do_hours_are_in_order_bounded_and_can_be_restored(steps):
+    [window] = Camera(4, MIDNIGHT).windows(1)
+    waiting, usual, now, normal = NormalHours(), _usual(window), MIDNIGHT, set()
+    for what, by in steps:
+        if what in {"add", "doubt"}:
+            for _ in range(min(by, 40)):
+                seen = dataclasses.replace(window, start=now, end=now + 60.0)
+                if what == "add":
+                    waiting.add(seen, usual)
+                    normal.add(now // HOUR_SECONDS * HOUR_SECONDS)
+                else:
+                    waiting.doubt(seen, usual, now - 60.0 * by)
+                now += 60.0 * by
+        elif what == "trust":
+            normal |= {each.start for each in waiting.doubtful}
+            waiting.trust(now - 60.0 * by)
+        elif what == "take":
+            taken = waiting.take(now)
+            assert all(each.start + HOUR_SECONDS <= now - SETTLE_SECONDS for each in taken)
+        elif what == "restart":
+            waiting = NormalHours.restore(json.loads(json.dumps(waiting.state())), len(NAMES))
+        else:
+            now = max(now + 60.0 * by, MIDNIGHT)
+        starts = [each.start for each in waiting.hours]
+        assert starts == sorted(set(starts))
+        assert len(starts) <= 96
+        assert len(waiting.doubtful) <= 25
+        assert set(starts) <= normal, "never what was in an alarm"
+    NormalHours.restore(json.loads(json.dumps(waiting.state())), len(NAMES))
 
 
 def test_after_an_alarm_of_another_kind_nothing_of_it_is_taken_in():
