@@ -64,8 +64,7 @@ class DriftJudge:
         they were in the reference. Light is followed from where the judge before, `after`, saw it last; where the
         reference has `grown` from that judge's, what has become familiar stays so, and raised limits stay raised."""
         self.reference, self._utc_offset = reference, utc_offset
-        self._contexts = reference.contexts()
-        self._minutes = reference.origin.window_seconds / 60.0
+        self._contexts, self._minutes = reference.contexts(), reference.origin.window_seconds / 60.0
         self.set_budget(false_alarms_per_month)
         self._remembered = Remembered(reference, self._scorer.columns, self._scorer.limits.mix.size)
         self._last_end: float | None = None
@@ -204,7 +203,8 @@ class DriftJudge:
         raised, ratio = self._patience.factor, self._ratio_of(scored, reached)
         kind = kind_key(window.start, self.reference.origin.utc_offset) // HOURS
         familiar = self._alarm_step(window.end, kind, scored, reached)
-        passed, paused = self._gap * self.reference.origin.window_seconds, self._daily.pause_ends is not None
+        passed, pause_ends = self._gap * self.reference.origin.window_seconds, self._daily.pause_ends
+        calm_day = self._in_vain or (pause_ends is not None and window.end >= pause_ends)
         self._daily.step(self._alarm.since, window.end, passed, kind, again=self._alarm.again)
         if self._alarm.on:
             self._patience.during(ratio)
@@ -235,7 +235,7 @@ class DriftJudge:
             raised=raised,
             pause_ends=self._daily.pause_ends,
             normal_until=self._normal_until,
-            calm_day=(self._in_vain or paused) and not self.alarm,
+            calm_day=calm_day and not self.alarm,
         )
 
     @property

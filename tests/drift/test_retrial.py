@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
+from agent.drift.daily import Daily
 from agent.drift.judge import DriftJudge
 from agent.drift.memory import AGES
 from agent.drift.patience import Patience
@@ -137,6 +138,19 @@ def test_the_verdict_says_since_when_something_may_have_changed_and_that_a_day_w
     ended = [judge.judge(window, window.end) for window in camera.windows(40)]
     assert not ended[-1].alarm
     assert not any(each.calm_day for each in ended), "it was there, and is gone"
+
+
+@pytest.mark.parametrize(
+    ("hours", "calm"), [(25, True), (-2, False)], ids=["a day later", "the clock went back"]
+)
+def test_a_pause_was_a_calm_day_if_it_lasted_for_one(reference, hours, calm):
+    judge, camera = DriftJudge(reference), Slow(2, MIDNIGHT + 3 * DAY_SECONDS)
+    alarms(judge, camera, 4)
+    judge._daily = Daily(since=camera.now - 40 * 3600.0, ended=camera.now, lasted=8 * 3600.0, daily=True)
+    camera.now += hours * 3600.0
+    [window] = camera.windows(1)
+    verdict = judge.judge(window, window.end)
+    assert (verdict.alarm, verdict.calm_day) == (False, calm)
 
 
 def test_a_change_that_lasts_is_found_anew_each_day(in_alarm):
