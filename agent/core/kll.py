@@ -147,9 +147,7 @@ class Sketch:
         values, weights = self.weighted()
         if values.size <= items:
             return self.copy()
-        ends = np.cumsum(weights)
-        chosen = np.searchsorted(ends, (np.arange(items) + 0.5) / items * ends[-1])
-        return Sketch.evenly(values[chosen], self.minimum, self.maximum, self.k)
+        return Sketch.evenly(drawn(values, weights, items), self.minimum, self.maximum, self.k)
 
     def mapped(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Sketch:
         """A sketch of values changed by `change`, which takes ascending values and gives them ascending."""
@@ -269,6 +267,19 @@ def _check_order(
     if not flags & _LEVEL_ZERO_SORTED:
         falls &= weights[1:] > 1
     _check(not falls.any(), "values out of order")
+
+
+def drawn(
+    values: NDArray[np.float32], weights: NDArray[np.floating | np.integer], items: int, part: float = 0.5
+) -> NDArray[np.float32]:
+    """Of ascending values (n,) with weights, `items` (m,): the one at `part`, 0..1, of each of as many equal shares.
+
+    >>> drawn(np.arange(6, dtype=np.float32), np.ones(6), 2)
+    array([1., 4.], dtype=float32)
+    """
+    ends = np.cumsum(weights)
+    found = np.searchsorted(ends, (np.arange(items) + part) / items * ends[-1])
+    return np.asarray(values[np.minimum(found, values.size - 1)])
 
 
 def _compacted(sketch: Sketch, items: int) -> Sketch:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.kll import drawn
 from agent.drift.tables import ContextTable, Samples, TableRow, blend_rows, make_rows, make_table, spread_of
 
 HOURS = 24
@@ -212,9 +213,7 @@ def thinned(samples: Samples, items: int) -> Samples:
     counted = weights[weights > 0]
     if not counted.size or (counted.size <= items and counted.min() == counted.max()):
         return samples
-    ends = np.cumsum(weights)
-    ranks = (np.arange(items) + 0.5) / items * ends[-1]
-    inner = values[np.minimum(np.searchsorted(ends, ranks), values.size - 1)]
+    inner = drawn(values, weights, items)
     return np.concatenate((values[:1], inner, values[-1:])), np.array([0, *[1] * items, 0], dtype=np.int64)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
-from agent.core.kll import Sketch
+from agent.core.kll import Sketch, drawn
 from agent.core.untrusted import BadInput, take_list, take_number, take_object
 from agent.drift.contexts import hour_of
 from agent.drift.day_kinds import hours_between
@@ -48,11 +48,13 @@ CAUTION_SECONDS = 6 * HOUR_SECONDS
 ITEMS = 32
 """Values kept per feature of an hour that waits: it counts a fifth at most, and so bends ranks by half a per cent."""
 
+DOUBTFUL_HOURS = 25
+"""Of an alarm that is on: a day, and the hour under way."""
+
 _MOST_HOURS = 96
 _GOLDEN, _SILVER = 0.6180339887498949, 0.41421356237309515
 """Their multiples are spread evenly over 0..1: no hour and no feature is bent the same way as the next."""
 
-_DOUBTFUL_HOURS = 25  # a day, and the hour under way
 _SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
 
 
@@ -93,7 +95,7 @@ class NormalHours:
     def doubt(self, window: WindowSketch, usual: UsualWindow, normal_until: float) -> None:
         """Put aside a window of an alarm that is on, and discard what was seen since its change may have begun."""
         self.cut(normal_until)
-        self.doubtful = _with(self.doubtful, window, usual, _DOUBTFUL_HOURS)
+        self.doubtful = _with(self.doubtful, window, usual, DOUBTFUL_HOURS)
 
     def cut(self, normal_until: float) -> None:
         """Discard the hours that may hold some of a change which seems to have begun then."""
@@ -264,9 +266,7 @@ def blend(old: Sketch, new: Sketch, share: float, part: float = 0.5) -> Sketch:
     values = np.concatenate([first, second])
     weights = np.concatenate([(1.0 - share) * before / before.sum(), share * after / after.sum()])
     order = np.argsort(values, kind="stable")
-    ends = np.cumsum(weights[order])
-    ranks = (np.arange(KEPT_ITEMS) + part) / KEPT_ITEMS
-    kept = values[order][np.minimum(np.searchsorted(ends, ranks), values.size - 1)]
+    kept = drawn(values[order], weights[order], KEPT_ITEMS, part)
     low = min(new.minimum, old.minimum + share * (new.minimum - old.minimum), float(kept[0]))
     high = max(new.maximum, old.maximum + share * (new.maximum - old.maximum), float(kept[-1]))
     return Sketch.evenly(kept, low, high)

@@ -17,7 +17,7 @@ day. An alarm is a run of hours in which a test flags anything. Each test as it 
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -214,9 +214,15 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=5, help="trials of the change")
     options = parser.parse_args()
+    worlds = options.worlds.split(",")
+    for name in worlds:
+        if name not in WORLDS:
+            parser.error(f"--worlds: there is no world {name!r}; there are {', '.join(WORLDS)}")
+    if importlib.util.find_spec("river") is None:
+        parser.error("ADWIN is River's, which is not installed: pip install river")
     print(f"| world | Vedette | {' | '.join(TESTS)} |")
     print("|---" * (len(TESTS) + 2) + "|")
-    for name in options.worlds.split(","):
+    for name in worlds:
         found = trial(name, options.seed, rate=options.rate, days=options.days, repeats=options.repeats)
         print(row(name, found), flush=True)
 

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.evidence import Looks, log_steps
-from agent.drift.living import ITEMS, NormalHour, NormalHours, renew
+from agent.drift.living import DOUBTFUL_HOURS, ITEMS, NormalHour, NormalHours, renew
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, block_of, looks_of, record
 from benchmarks.drift.simulate import Course, median, quiet
-from benchmarks.drift.streams import Change
+from benchmarks.drift.streams import DAY, Change
 from benchmarks.drift.worlds import WORLDS
 from benchmarks.drift.worlds.world import NAMES, World
 
@@ -108,9 +108,8 @@ class Judged:
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        rows, logs = values.reshape(24, -1, values.shape[1]), None
-        if self.lives:
-            logs = log_steps(looks.steps, self.replay.reference.usual)
+        rows = values.reshape(24, -1, values.shape[1])
+        logs = log_steps(looks.steps, self.replay.reference.usual) if self.lives else None
         for hour in range(24):  # what is known of new days changes when an alarm ends
             part = slice(hour * HOUR_MINUTES, (hour + 1) * HOUR_MINUTES)
             before, alarmed = self.course.raised, self.course.alarmed
@@ -138,12 +137,11 @@ class Judged:
             self.hours.hours.append(hour)
             return
         self.hours.cut(self.course.normal_until)
-        self.hours.doubtful = [*self.hours.doubtful, hour][-25:]
-        if self.course.alarmed:
-            return
-        if self.course.calm_at > hour.start:
-            self.hours.trust(self.course.calm_at - 60 * DAY_MINUTES)
-        self.hours.doubtful = []
+        self.hours.doubtful = [*self.hours.doubtful, hour][-DOUBTFUL_HOURS:]
+        if not self.course.alarmed:
+            if self.course.calm_at > hour.start:
+                self.hours.trust(self.course.calm_at - DAY)
+            self.hours.doubtful = []
 
 
 def _normal_hour(
